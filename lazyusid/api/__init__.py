@@ -1,0 +1,1 @@
+"""What users hold: files, Mains, other datasets."""

@@ -1,0 +1,97 @@
+"""HDF5 attributes as plain Python: numbers, str, lists of str, numpy arrays, references."""
+
+from collections.abc import Callable
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lazyusid.model import ObjectReference, RegionReference
+from lazyusid.protocols import Array
+
+MAX_REGION_BLOCKS = 1 << 20
+
+
+Resolve = Callable[[h5py.Reference], str]
+"""Gives the path of what a reference points at, "" where that is nothing."""
+
+
+def read_attributes(
+    item: h5py.HLObject, resolve: Resolve
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the attributes of a group or dataset, and name and reason of those unreadable."""
+    values, failed = {}, []
+    for raw in _names(item):
+        name = decode(raw)
+        try:
+            values[name] = plain(item.attrs[raw], item, resolve)
+        except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
+            failed.append((name, f"{type(error).__name__}: {error}"))
+    return values, failed
+
+
+def _names(item: h5py.HLObject) -> list[bytes]:
+    count = h5py.h5a.get_num_attrs(item.id)
+    return [h5py.h5a.open(item.id, index=index).name for index in range(count)]
+
+
+def decode(text: bytes | str) -> str:
+    """Return text as str: UTF-8, else latin-1."""
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def plain(value: Any, item: h5py.HLObject, resolve: Resolve) -> Any:
+    """Return an attribute's value as plain Python.
+
+    Scalars become bool, int, float, complex, str; text arrays lists of str, stripped of padding;
+    numeric arrays stay numpy; an `h5py.Empty` is "" for text and None else; references become
+    `ObjectReference` and `RegionReference`.
+    """
+    if isinstance(value, h5py.Empty):
+        return "" if value.dtype.kind in "SUO" else None
+    if isinstance(value, h5py.RegionReference):
+        return _region(value, item, resolve)
+    if isinstance(value, h5py.Reference):
+        return ObjectReference(resolve(value))
+    if isinstance(value, bytes | str):
+        return decode(value).rstrip("\0")
+    if isinstance(value, np.ndarray):
+        return _nested(value, item, resolve) if value.dtype.kind in "SUO" else value
+    return value.item() if isinstance(value, np.generic) and value.dtype.names is None else value
+
+
+def _nested(values: Array, item: h5py.HLObject, resolve: Resolve) -> Any:
+    if values.ndim == 0:
+        return plain(values[()], item, resolve)
+    return [plain(part, item, resolve) for part in values]
+
+
+def _region(reference: h5py.RegionReference, item: h5py.HLObject, resolve: Resolve) -> Any:
+    path = resolve(reference)
+    if not path:
+        return ObjectReference("")
+    space = h5py.h5r.get_region(reference, item.id)
+    empty = np.empty(0, np.int64)
+    if space.get_simple_extent_ndims() != 2 or space.get_select_npoints() == 0:
+        return RegionReference(path, empty, empty)
+    return RegionReference(path, *_selected(space))
+
+
+def _selected(space: h5py.h5s.SpaceID) -> tuple[Array, Array]:
+    """Return the rows and the columns that a 2-D selection touches."""
+    hyperslab = space.get_select_type() == h5py.h5s.SEL_HYPERSLABS
+    if hyperslab and space.get_select_hyper_nblocks() <= MAX_REGION_BLOCKS:
+        corners = np.asarray(space.get_select_hyper_blocklist()).reshape(-1, 2, 2)
+    else:
+        corners = np.asarray(space.get_select_bounds())[None]
+    return _union(corners[:, :, 0]), _union(corners[:, :, 1])
+
+
+def _union(bounds: Array) -> Array:
+    """Return the sorted numbers in a list of closed intervals, shape (count, 2)."""
+    intervals = np.unique(bounds.astype(np.int64), axis=0)
+    return np.unique(np.concatenate([np.arange(low, high + 1) for low, high in intervals]))

@@ -1,0 +1,130 @@
+"""Open files by path, share a handle while anyone uses it, and close it right after.
+
+Nothing outlives its last user, so a file can be appended to while lazy arrays of it are alive.
+"""
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+
+from lazyusid.errors import SourceError, UsidWarning
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Lent:
+    file: h5py.File
+    users: int
+    verified: set[Any]
+
+
+_lent: dict[str, _Lent] = {}
+_guard = threading.Lock()
+_unlocked: set[str] = set()
+
+
+def _forget() -> None:
+    """Leave the parent's handles to the parent: a forked child must not touch them."""
+    global _guard
+    _guard = threading.Lock()
+    _lent.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def lend(path: str) -> Iterator[h5py.File]:
+    """Lend the file at absolute `path`, open for reading, shared with all who read it now.
+
+    Raises
+    ------
+    SourceError
+        Where it cannot be opened as HDF5.
+    """
+    with _borrow(path) as lent:
+        yield lent.file
+
+
+@contextmanager
+def lend_verified(path: str, key: Any, verify: Any) -> Iterator[h5py.File]:
+    """Lend the file once `verify(file)` has passed for `key`; asked once an open handle."""
+    with _borrow(path) as lent:
+        if key not in lent.verified:
+            verify(lent.file)
+            lent.verified.add(key)
+        yield lent.file
+
+
+@contextmanager
+def _borrow(path: str) -> Iterator[_Lent]:
+    with _guard:
+        lent = _lent.get(path)
+        if lent is None:
+            lent = _lent[path] = _Lent(_open(path), 0, set())
+        lent.users += 1
+    try:
+        yield lent
+    finally:
+        with _guard:
+            lent.users -= 1
+            if lent.users == 0:
+                if _lent.get(path) is lent:
+                    del _lent[path]
+                lent.file.close()
+
+
+def lent_count() -> int:
+    """Return how many files are open now."""
+    return len(_lent)
+
+
+def _open(path: str) -> h5py.File:
+    """Open with HDF5's default locking; change it only where the file or the process demands."""
+    try:
+        return h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: there is no such file.", path, "file-missing") from error
+    except OSError as error:
+        for locking in _other_locking(path, str(error)):
+            try:
+                return h5py.File(path, "r", locking=locking)
+            except OSError as again:
+                _logger.info("%s: not with locking=%s either: %s", path, locking, again)
+        raise _refused(path, error) from error
+
+
+def _other_locking(path: str, message: str) -> tuple[bool, ...]:
+    """Return the locking settings worth a try after HDF5 refused its default with `message`."""
+    if "locking flag" in message:
+        return False, True
+    if "unable to lock file" not in message:
+        return ()
+    if path not in _unlocked:
+        _unlocked.add(path)
+        warnings.warn(
+            f"{path}: cannot be locked (another program writes it, or its file system has no "
+            "locks); reading without a lock.",
+            UsidWarning,
+            stacklevel=2,
+        )
+    return (False,)
+
+
+def _refused(path: str, error: OSError) -> SourceError:
+    if os.path.isdir(path):
+        return SourceError(f"{path}: this is a folder, not an HDF5 file.", path, "file-kind")
+    if not h5py.is_hdf5(path) and "lock" not in str(error):
+        return SourceError(
+            f"{path}: this is no HDF5 file, or its start is damaged.", path, "file-kind"
+        )
+    return SourceError(f"{path}: HDF5 cannot open it: {error}.", path, "file-open")

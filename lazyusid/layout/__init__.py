@@ -1,0 +1,1 @@
+"""The maths of folding: pure functions of integers and small arrays; imports numpy alone."""

@@ -1,0 +1,316 @@
+"""Which blocks to read an array in, so that no storage chunk is read twice where that can be had.
+
+Everything here is a function of shapes. A block of one side is described by its edge along each of
+the side's axes; storage chunks are counted where blocks touch them, and the plan minimises
+`amplification`, bytes that storage must deliver for each byte of the array.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import ceil, lcm, log, prod
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lazyusid.layout.folding import Folding
+from lazyusid.layout.grid import Grid
+from lazyusid.protocols import BlockSource
+
+Blocks = tuple[tuple[int, ...], ...]
+"""Block edges along each axis of an array; those of one axis add up to its size."""
+
+Request = str | Mapping[str, int] | tuple[int | tuple[int, ...], ...]
+"""``"auto"``, ``"spectra"``, ``"images"``, edges by name, or edges axis by axis; -1 is the axis."""
+
+DEFAULT_BYTES = 8 << 20
+MAX_TASKS = 10_000
+TASK_BYTES = 200_000
+"""What a task costs beside its data, as bytes that could be read meanwhile."""
+
+SIEVE_BYTES = 64 << 10
+"""Contiguous rows shorter than this are as cheap to read whole."""
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """How an array is cut into blocks, and what reading all of them costs.
+
+    Attributes
+    ----------
+    folding
+        Where rows and columns of the matrix belong.
+    dims, itemsize
+        Names of the array's axes, slowest first, and bytes of an element.
+    storage
+        Rows and columns of a storage chunk; None for contiguous storage.
+    blocks
+        Block edges along each axis.
+    """
+
+    folding: Folding
+    dims: tuple[str, ...]
+    itemsize: int
+    storage: tuple[int, int] | None
+    blocks: Blocks
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the array."""
+        return self.folding.shape
+
+    @property
+    def tasks(self) -> int:
+        """Number of blocks."""
+        return prod(map(len, self.blocks))
+
+    @property
+    def block(self) -> tuple[int, ...]:
+        """Shape of the largest block."""
+        return tuple(max(edges, default=0) for edges in self.blocks)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of the largest block in memory."""
+        return prod(self.block) * self.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return prod(self.shape) * self.itemsize
+
+    @cached_property
+    def amplification(self) -> float:
+        """Storage chunks that are read when every block is read once, over those there are."""
+        if self.storage is None:
+            return 1.0
+        axes = len(self.folding.position.shape)
+        return _amplification(
+            self.folding.position, self.blocks[:axes], self.storage[0]
+        ) * _amplification(self.folding.spectroscopic, self.blocks[axes:], self.storage[1])
+
+    def __repr__(self) -> str:
+        axes = ", ".join(
+            f"{name} {size} / {edge}"
+            for name, size, edge in zip(self.dims, self.shape, self.block, strict=True)
+        )
+        rows, columns = self.folding.matrix_shape
+        storage = (
+            "contiguous" if self.storage is None else "chunks of {:,} x {:,}".format(*self.storage)
+        )
+        return (
+            f"storage        {rows:,} x {columns:,}, {storage}\n"
+            f"blocks         {axes}\n"
+            f"block          {format_bytes(self.block_bytes)}\n"
+            f"tasks          {self.tasks:,} for {format_bytes(self.nbytes)}\n"
+            f"amplification  {self.amplification:.2f}"
+        )
+
+
+def format_bytes(count: float) -> str:
+    """Return a byte count for people.
+
+    Examples
+    --------
+    >>> format_bytes(3_840_000)
+    '3.7 MiB'
+    """
+    if count < 1024:
+        return f"{count:.0f} B"
+    power = min(int(log(count, 1024)), 5)
+    return f"{count / 1024**power:.1f} {'KMGTP'[power - 1]}iB"
+
+
+def plan_blocks(
+    folding: Folding,
+    dims: tuple[str, ...],
+    itemsize: int,
+    storage: tuple[int, int] | None,
+    request: Request = "auto",
+    max_bytes: int = DEFAULT_BYTES,
+) -> BlockPlan:
+    """Return the blocks to read a folded matrix in.
+
+    Parameters
+    ----------
+    folding
+        Where rows and columns of the matrix belong.
+    dims
+        Names of the axes, slowest first.
+    itemsize
+        Bytes of an element.
+    storage
+        Rows and columns of a storage chunk, or None.
+    request
+        ``"auto"`` weighs amplification, tasks and memory; ``"spectra"`` keeps the spectroscopic
+        axes whole and ``"images"`` the position axes; a mapping fixes the axes that it names and a
+        tuple all of them.
+    max_bytes
+        Bytes a block should not exceed; exceeded where smaller blocks would read much twice.
+
+    Raises
+    ------
+    ValueError
+        Where the request names no axis of the array, or its edges do not add up to it.
+    """
+    if isinstance(request, Mapping):
+        blocks = _named_blocks(folding.shape, dims, itemsize, request, max_bytes)
+    elif not isinstance(request, str):
+        blocks = _given_blocks(folding.shape, tuple(request))
+    elif request not in ("auto", "spectra", "images"):
+        raise ValueError(
+            f"chunks={request!r}: use 'auto', 'spectra', 'images', a mapping or a tuple of edges."
+        )
+    else:
+        rows, columns = storage or (1, max(1, SIEVE_BYTES // itemsize))
+        nbytes = prod(folding.shape) * itemsize
+        position, spectroscopic = _cheapest(
+            _cuts(folding.position, rows, whole=request == "images"),
+            _cuts(folding.spectroscopic, columns, whole=request == "spectra"),
+            itemsize,
+            max(max_bytes, nbytes // MAX_TASKS),
+        )
+        blocks = tuple(map(_edges, folding.shape, position.edge + spectroscopic.edge))
+    return BlockPlan(folding, dims, itemsize, storage, blocks)
+
+
+def plan_source(source: BlockSource, max_bytes: int = DEFAULT_BYTES) -> Blocks:
+    """Return blocks for any source, of at most `max_bytes`: unions of chunks, slowest axis cut."""
+    edges = list(source.shape)
+    units = source.chunks or (1,) * len(edges)
+    for axis, unit in enumerate(units):
+        others = prod(edges) // max(edges[axis], 1) * source.dtype.itemsize
+        fitting = max_bytes // max(others, 1) // unit * unit
+        edges[axis] = min(edges[axis], max(unit, fitting))
+    return tuple(map(_edges, source.shape, edges))
+
+
+class _Cut(NamedTuple):
+    """One way to cut a side: block edge an axis, points a block, blocks, and amplification."""
+
+    edge: tuple[int, ...]
+    points: int
+    blocks: int
+    amplification: float
+
+
+def _cuts(grid: Grid, unit: int, whole: bool) -> list[_Cut]:
+    """Return the ways to cut a side into blocks that are runs of cells in C order."""
+    if whole or prod(grid.shape) <= 1:
+        return [_Cut(grid.shape, prod(grid.shape), 1, 1.0)]
+    cuts = []
+    for axis, size in enumerate(grid.shape):
+        tail = prod(grid.shape[axis + 1 :])
+        for count in sorted(_counts(size, tail, unit)):
+            edge = (1,) * axis + (count,) + grid.shape[axis + 1 :]
+            blocks = prod(grid.shape[:axis]) * ceil(size / count)
+            if blocks <= 100 * MAX_TASKS:
+                cost = _amplification(grid, tuple(map(_edges, grid.shape, edge)), unit)
+                cuts.append(_Cut(edge, count * tail, blocks, cost))
+    return cuts
+
+
+def _counts(size: int, tail: int, unit: int) -> set[int]:
+    """Return block edges worth trying: powers of two, whole storage chunks times these, all."""
+    aligned = lcm(tail, unit) // tail
+    powers = [1 << power for power in range(size.bit_length())]
+    wanted = {*powers, *(aligned * power for power in powers), size}
+    return {count for count in wanted if count <= size}
+
+
+def _cheapest(
+    rows: list[_Cut], columns: list[_Cut], itemsize: int, max_bytes: int
+) -> tuple[_Cut, _Cut]:
+    """Return the pair of cuts that costs least; memory beyond `max_bytes` must earn its keep."""
+
+    def cost(pair: tuple[_Cut, _Cut]) -> tuple[bool, float, int]:
+        row, column = pair
+        block = row.points * column.points * itemsize
+        tasks = row.blocks * column.blocks
+        overhead = 1 + TASK_BYTES / max(block, 1)
+        excess = max(1.0, block / max_bytes) ** 0.5
+        amplification = row.amplification * column.amplification
+        return tasks > MAX_TASKS, amplification * overhead * excess, column.blocks
+
+    return min(product(rows, columns), key=cost)
+
+
+def _edges(size: int, edge: int) -> tuple[int, ...]:
+    if size == 0:
+        return (0,)
+    full, rest = divmod(size, edge)
+    return (edge,) * full + ((rest,) if rest else ())
+
+
+def _given_blocks(shape: tuple[int, ...], request: tuple[int | tuple[int, ...], ...]) -> Blocks:
+    if len(request) != len(shape):
+        raise ValueError(f"chunks={request}: {len(shape)} axes need {len(shape)} entries.")
+    blocks = tuple(
+        _edges(size, size if entry == -1 else entry) if isinstance(entry, int) else tuple(entry)
+        for size, entry in zip(shape, request, strict=True)
+    )
+    if tuple(map(sum, blocks)) != shape:
+        raise ValueError(f"chunks={request}: the edges must add up to the shape {shape}.")
+    return blocks
+
+
+def _named_blocks(
+    shape: tuple[int, ...],
+    dims: tuple[str, ...],
+    itemsize: int,
+    request: Mapping[str, int],
+    max_bytes: int,
+) -> Blocks:
+    """Cut the axes that are not named from the slowest on until a block fits `max_bytes`."""
+    unknown = set(request) - set(dims)
+    if unknown:
+        raise ValueError(f"chunks: no dimension {sorted(unknown)}; there are {list(dims)}.")
+    edges = [
+        min(request[name], size) if request.get(name, -1) != -1 else size
+        for name, size in zip(dims, shape, strict=True)
+    ]
+    for axis, name in enumerate(dims):
+        if name not in request:
+            others = prod(edges) // max(edges[axis], 1) * itemsize
+            edges[axis] = min(edges[axis], max(1, max_bytes // max(others, 1)))
+    return tuple(map(_edges, shape, edges))
+
+
+def _amplification(grid: Grid, blocks: Blocks, unit: int) -> float:
+    """Return storage units touched over storage units there are, along one side."""
+    if grid.points == 0:
+        return 1.0
+    if grid.lookup is None and _are_runs(blocks):
+        stops = np.cumsum(_run_lengths(blocks))
+        starts = np.concatenate([[0], stops[:-1]])
+        touched = int(((stops - 1) // unit - starts // unit + 1).sum())
+    else:
+        touched = _touched(grid, blocks, unit)
+    return touched / ceil(grid.points / unit)
+
+
+def _are_runs(blocks: Blocks) -> bool:
+    """Return whether blocks are runs in C order: one cut axis, single steps before it."""
+    cut = [axis for axis, edges in enumerate(blocks) if len(edges) > 1]
+    return all(max(edges) == 1 for edges in blocks[: cut[-1]]) if cut else True
+
+
+def _run_lengths(blocks: Blocks) -> NDArray[np.int64]:
+    lengths = np.ones(1, np.int64)
+    for edges in blocks:
+        lengths = np.multiply.outer(lengths, np.asarray(edges)).ravel()
+    return lengths
+
+
+def _touched(grid: Grid, blocks: Blocks, unit: int) -> int:
+    """Count distinct pairs of block and storage unit, point by point."""
+    block = np.zeros(1, np.int64)
+    for edges in blocks:
+        number = np.repeat(np.arange(len(edges)), edges)
+        block = (block[:, None] * len(edges) + number).ravel()
+    point = np.arange(grid.points) if grid.lookup is None else grid.lookup.astype(np.int64)
+    units = ceil(grid.points / unit)
+    pairs = (block * units + point // unit)[point >= 0]
+    return len(np.unique(pairs))

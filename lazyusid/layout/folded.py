@@ -1,0 +1,380 @@
+"""The adapters between a 2-D matrix and its N-D form; each is a source like any other."""
+
+import hashlib
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lazyusid.errors import LayoutError
+from lazyusid.layout.folding import Folding
+from lazyusid.layout.grid import Points
+from lazyusid.protocols import Array, BlockSource, Region, extent, whole
+
+Fill = Any
+"""A scalar that stands in for points which were not measured; None lets the dtype decide."""
+
+
+@dataclass(frozen=True)
+class MemorySource:
+    """A source over a numpy array."""
+
+    array: Array
+    token: str = "memory"
+    chunks: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the array."""
+        return self.array.dtype
+
+    def read(self, region: Region) -> Array:
+        """Return a copy of `region`."""
+        return self.array[region].copy()
+
+
+@dataclass(frozen=True)
+class FoldedSource:
+    """The N-D form of a 2-D source.
+
+    Attributes
+    ----------
+    source
+        The matrix, positions x spectroscopic steps.
+    folding
+        Where its rows and columns belong.
+    fill
+        What stands where no point was measured, in the matrix's own dtype. None: NaN, for which
+        integers and bools become the smallest float that holds them exactly.
+    """
+
+    source: BlockSource
+    folding: Folding
+    fill: Fill = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes, slowest first, positions then spectroscopic."""
+        return self.folding.shape
+
+    @cached_property
+    def filled(self) -> Array:
+        """The fill value, 0-D, in the dtype that `read` gives."""
+        if self.folding.missing:
+            return filling(self.source.dtype, self.fill)
+        return np.zeros((), self.source.dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The matrix's dtype, or what it becomes where points are missing."""
+        return self.filled.dtype
+
+    @property
+    def chunks(self) -> None:
+        """None: what storage reads as a unit is no box in N dimensions."""
+        return None
+
+    @cached_property
+    def token(self) -> str:
+        """Digest of the matrix's token, the folding and the fill."""
+        digest = hashlib.sha256(repr((self.source.token, self.shape, self.fill)).encode())
+        for grid in self.folding:
+            digest.update(b"" if grid.lookup is None else grid.lookup.tobytes())
+        return digest.hexdigest()
+
+    def read(self, region: Region) -> Array:
+        """Return the elements of an N-D region.
+
+        Raises
+        ------
+        SourceError
+            Where the matrix cannot be read.
+        LayoutError
+            Where 64-bit integers beside missing points do not fit a float.
+        """
+        rows, columns = self.folding.find(region)
+        if isinstance(rows, slice) and isinstance(columns, slice):
+            block = exactly(self.source.read((rows, columns)), self.dtype)
+        else:
+            block = self._gather(rows, columns)
+        return block.reshape(extent(region))
+
+    def _gather(self, rows: Points, columns: Points) -> Array:
+        units = self.source.chunks or (1, 1)
+        block = np.full((_count(rows), _count(columns)), self.filled)
+        pieces = list(split(columns, units[1]))
+        for row in split(rows, units[0]):
+            for column in pieces:
+                part = self.source.read((row.run, column.run))
+                if not isinstance(row.take, slice):
+                    part = part[row.take]
+                if not isinstance(column.take, slice):
+                    part = part[:, column.take]
+                block[_outer(row.put, column.put)] = exactly(part, self.dtype)
+        return block
+
+
+@dataclass(frozen=True)
+class MeasuredSource:
+    """Which elements of the N-D form were measured, as bools."""
+
+    folding: Folding
+    token: str
+    chunks: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes, slowest first, positions then spectroscopic."""
+        return self.folding.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Bool."""
+        return np.dtype(bool)
+
+    def read(self, region: Region) -> Array:
+        """Return True where a point was measured."""
+        rows, columns = map(_numbers, self.folding.find(region))
+        return np.logical_and.outer(rows >= 0, columns >= 0).reshape(extent(region))
+
+
+@dataclass(frozen=True)
+class TransposedSource:
+    """A source with its axes in another order: axis k is axis `order[k]` of `source`."""
+
+    source: BlockSource
+    order: tuple[int, ...]
+    chunks: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes in the new order."""
+        return tuple(self.source.shape[axis] for axis in self.order)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the source."""
+        return self.source.dtype
+
+    @property
+    def token(self) -> str:
+        """Token of the source, and the order."""
+        return f"{self.source.token}-{self.order}"
+
+    def read(self, region: Region) -> Array:
+        """Return `region`, given in the new order."""
+        stored = [slice(0)] * len(region)
+        for axis, part in zip(self.order, region, strict=True):
+            stored[axis] = part
+        return self.source.read(tuple(stored)).transpose(self.order)
+
+
+@dataclass(frozen=True)
+class FieldSource:
+    """One field of a source of compound elements."""
+
+    source: BlockSource
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the source."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the field."""
+        return self.source.dtype[self.name]
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Chunks of the source."""
+        return self.source.chunks
+
+    @property
+    def token(self) -> str:
+        """Token of the source, and the field."""
+        return f"{self.source.token}-{self.name}"
+
+    def read(self, region: Region) -> Array:
+        """Return the field's elements in `region`."""
+        return np.ascontiguousarray(self.source.read(region)[self.name])
+
+
+class Piece(NamedTuple):
+    """A run of points to read at once, which of it to take, and where in the block to put it."""
+
+    run: slice
+    take: slice | NDArray[np.intp]
+    put: slice | NDArray[np.intp]
+
+
+def split(points: Points, unit: int) -> Iterator[Piece]:
+    """Yield the runs of points to read, in storage order; no storage unit is read twice.
+
+    Neighbouring points are one run; points with others between them are one run only where they
+    share a storage unit of `unit` points, which has to be read whole anyhow.
+
+    Examples
+    --------
+    >>> for piece in split(np.array([7, 6, -1, 2, 0]), 4):
+    ...     print(piece)
+    Piece(run=slice(0, 3, None), take=array([0, 2]), put=array([4, 3]))
+    Piece(run=slice(6, 8, None), take=array([0, 1]), put=array([1, 0]))
+    """
+    if isinstance(points, slice):
+        yield Piece(points, slice(None), slice(0, points.stop - points.start))
+        return
+    order = np.argsort(points, kind="stable")
+    order = order[np.searchsorted(points[order], 0) :]
+    ordered = points[order]
+    apart = (np.diff(ordered) > 1) & (np.diff(ordered // unit) > 0)
+    edges = [0, *(np.flatnonzero(apart) + 1).tolist(), len(ordered)]
+    for first, last in pairwise(edges):
+        if first < last:
+            run = slice(int(ordered[first]), int(ordered[last - 1]) + 1)
+            yield Piece(run, ordered[first:last] - run.start, order[first:last])
+
+
+def _count(points: Points) -> int:
+    return points.stop - points.start if isinstance(points, slice) else len(points)
+
+
+def _outer(rows: slice | NDArray[np.intp], columns: slice | NDArray[np.intp]) -> Any:
+    if isinstance(rows, slice) or isinstance(columns, slice):
+        return rows, columns
+    return np.ix_(rows, columns)
+
+
+def filling(dtype: np.dtype[Any], fill: Fill = None) -> Array:
+    """Return what stands for missing elements of `dtype`, 0-D, in the dtype they are given in.
+
+    Examples
+    --------
+    >>> filling(np.dtype("i2"))
+    array(nan, dtype=float32)
+    >>> filling(np.dtype("i2"), -1)
+    array(-1, dtype=int16)
+    """
+    if fill is not None:
+        return _given_fill(dtype, fill)
+    if dtype.kind in "fc":
+        return np.full((), np.nan, dtype)
+    if dtype.kind in "biu":
+        wider = {1: np.float16, 2: np.float32}.get(dtype.itemsize, np.float64)
+        return np.full((), np.nan, wider)
+    value = np.zeros((), dtype)
+    for name in dtype.names or ():
+        if dtype[name].kind in "fc":
+            value[name] = np.nan
+    return value
+
+
+def _given_fill(dtype: np.dtype[Any], fill: Fill) -> Array:
+    value = np.full((), fill, dtype)
+    if dtype.kind in "biu" and value.item() != fill:
+        raise LayoutError(f"fill={fill!r} is no {dtype}; give a value of the data's own dtype.")
+    return value
+
+
+def exactly(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `values` as `dtype`, refusing integers that a float would round.
+
+    Raises
+    ------
+    LayoutError
+        Where a 64-bit integer changes its value.
+    """
+    if values.dtype == dtype:
+        return values
+    cast = values.astype(dtype)
+    wide = values.dtype.kind in "iu" and values.dtype.itemsize == 8
+    if wide and values.size and max(int(values.max()), -int(values.min())) > 2**53:
+        raise LayoutError(
+            f"{values.dtype} values beyond 2**53 beside missing points do not fit float64, which "
+            "NaN needs; pass fill= to keep the dtype."
+        )
+    return cast
+
+
+def read_at(source: BlockSource, key: Any) -> Array:
+    """Return what numpy's basic indexing `key` (ints, slices, an ellipsis) selects of a source.
+
+    Reads the smallest region that holds it; steps are taken in memory.
+
+    Examples
+    --------
+    >>> read_at(MemorySource(np.arange(10).reshape(2, 5)), (1, slice(None, None, -2)))
+    array([9, 7, 5])
+    """
+    key = expand(key, source.shape)
+    region: list[slice] = []
+    inside: list[slice | int] = []
+    for part, size in zip(key, source.shape, strict=True):
+        if isinstance(part, slice):
+            chosen = range(*part.indices(size))
+            low, high = (min(chosen), max(chosen) + 1) if chosen else (0, 0)
+            region.append(slice(low, high))
+            inside.append(slice(None, None, part.step))
+        else:
+            at = operator.index(part)
+            if not -size <= at < size:
+                raise IndexError(f"index {at} is out of bounds for an axis of size {size}")
+            region.append(slice(at % size, at % size + 1))
+            inside.append(0)
+    found = source.read(tuple(region))
+    return np.asarray(found[tuple(inside)])
+
+
+def expand(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return a basic index with one entry an axis."""
+    parts = key if isinstance(key, tuple) else (key,)
+    places = [place for place, part in enumerate(parts) if part is Ellipsis]
+    first = places[0] if places else len(parts)
+    after = parts[first + 1 :]
+    middle = len(shape) - first - len(after)
+    if len(places) > 1 or middle < 0:
+        raise IndexError(f"{key!r} has too many indices for an array of {len(shape)} axes")
+    return (*parts[:first], *(slice(None),) * middle, *after)
+
+
+def fold(matrix: Array, folding: Folding, fill: Fill = None) -> Array:
+    """Return the N-D form of a matrix in memory."""
+    return FoldedSource(MemorySource(matrix), folding, fill).read(whole(folding.shape))
+
+
+def unfold(array: Array, folding: Folding, fill: Fill = None) -> Array:
+    """Return the matrix whose N-D form is `array`; points that have no cell are filled.
+
+    Raises
+    ------
+    LayoutError
+        Where `array` has another shape than the folding.
+    """
+    if array.shape != folding.shape:
+        raise LayoutError(
+            f"the array has shape {array.shape}, the folding {folding.shape}; they must match.",
+            rule="fold-shape",
+        )
+    rows, columns = map(_numbers, folding.find(whole(folding.shape)))
+    measured = np.ix_(rows >= 0, columns >= 0)
+    complete = measured[0].size * measured[1].size == np.prod(folding.matrix_shape)
+    value = np.zeros((), array.dtype) if complete else filling(array.dtype, fill)
+    matrix = np.full(folding.matrix_shape, value)
+    cells = array.reshape(len(rows), len(columns))
+    matrix[np.ix_(rows[rows >= 0], columns[columns >= 0])] = cells[measured]
+    return matrix
+
+
+def _numbers(points: Points) -> NDArray[np.int64]:
+    return np.arange(points.start, points.stop) if isinstance(points, slice) else points

@@ -1,0 +1,1 @@
+"""Sources as dask arrays: the only room that imports dask, and only once an array is made."""

@@ -1,0 +1,151 @@
+"""What a file says, as frozen values: Mains, groups, results, other datasets.
+
+Readers of a format make these; everything above lives on them and never asks where they came from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lazyusid.errors import Finding
+from lazyusid.layout.coordinates import Naming
+from lazyusid.layout.dimension import Dimension
+from lazyusid.layout.folding import Folding
+from lazyusid.layout.tables import Table
+from lazyusid.protocols import BlockSource
+
+Attributes = Mapping[str, Any]
+"""Attribute values as plain Python: numbers, bool, str, lists of str, numpy arrays, references."""
+
+
+class ObjectReference(NamedTuple):
+    """An attribute that points at an object of the same file; `path` is "" where it dangles."""
+
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class RegionReference:
+    """An attribute that points at rows and columns of a dataset of the same file."""
+
+    path: str
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A group and its attributes."""
+
+    path: str
+    attrs: Attributes
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """How a dataset lies in its file.
+
+    Attributes
+    ----------
+    layout
+        ``"contiguous"``, ``"chunked"``, ``"compact"`` or ``"virtual"``.
+    chunks
+        Edges of a chunk, or None.
+    filters
+        Names of the filters that chunks pass, in order of writing.
+    stored
+        Bytes on disk.
+    """
+
+    layout: str
+    chunks: tuple[int, ...] | None
+    filters: tuple[str, ...]
+    stored: int
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side's tables, and what their columns are called.
+
+    Attributes
+    ----------
+    naming
+        Names and units of the columns, in table order, unique over both sides.
+    indices, values
+        The tables, point-major.
+    incomplete
+        Labels that the file marks as having no N-D form.
+    """
+
+    naming: Naming
+    indices: Table
+    values: Table
+    incomplete: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Main:
+    """A Main dataset: a matrix, how it folds, and what it means.
+
+    Attributes
+    ----------
+    file, path
+        Absolute path of the file, and of the dataset in it.
+    source
+        The matrix, positions x spectroscopic steps, as stored.
+    folding
+        How the tables place every row and column; placeholder sides and unfinished rows included.
+    position, spectroscopic
+        Dimensions of each side, slowest first.
+    sides
+        Names and tables of each side: position, spectroscopic.
+    table_paths
+        Name of each of the four tables -> its path.
+    done
+        One flag a row, or None where the file keeps no record of unfinished rows.
+    """
+
+    file: str
+    path: str
+    source: BlockSource
+    storage: Storage
+    folding: Folding
+    position: tuple[Dimension, ...]
+    spectroscopic: tuple[Dimension, ...]
+    sides: tuple[Side, Side]
+    table_paths: Mapping[str, str]
+    quantity: str
+    units: str
+    attrs: Attributes
+    done: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """Everything that one walk over a file finds.
+
+    Attributes
+    ----------
+    file
+        Absolute path of the file.
+    mains
+        The Mains by absolute path, in the file's order.
+    groups
+        ``"/"`` and the groups above Mains, by absolute path.
+    tree
+        Absolute paths of all groups.
+    datasets
+        Absolute paths of all datasets that are no Main.
+    findings
+        What is wrong with the file.
+    """
+
+    file: str
+    mains: Mapping[str, Main]
+    groups: Mapping[str, Group]
+    tree: tuple[str, ...]
+    datasets: tuple[str, ...]
+    findings: tuple[Finding, ...]

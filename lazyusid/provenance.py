@@ -1,0 +1,83 @@
+"""Where a Main comes from and what was made of it, by references first and names only after."""
+
+import re
+from typing import NamedTuple
+
+from lazyusid.model import Contents, Group, Main, ObjectReference
+
+_RESULTS_NAME = re.compile(r"^(?P<source>.+)-(?P<tool>.+)_(?P<number>\d+)$")
+
+
+class ResultsName(NamedTuple):
+    """The parts of a results group's name, ``<source>-<tool>_<number>``."""
+
+    source: str
+    tool: str
+    number: int
+
+
+def split_results_name(name: str) -> ResultsName | None:
+    """Return the parts of a results group's name, or None where it is none.
+
+    Examples
+    --------
+    >>> split_results_name("Raw_Data-SHO_Fit_001")
+    ResultsName(source='Raw_Data', tool='SHO_Fit', number=1)
+    """
+    match = _RESULTS_NAME.match(name)
+    return ResultsName(match["source"], match["tool"], int(match["number"])) if match else None
+
+
+def results_group(contents: Contents, main: Main) -> Group | None:
+    """Return the results group that a Main lies in, or None where it is no result."""
+    group = contents.groups[parent(main.path)]
+    named = split_results_name(base(group.path))
+    return group if named or "tool" in group.attrs or "source_000" in group.attrs else None
+
+
+def tool_of(contents: Contents, main: Main) -> str:
+    """Return the name of the tool that made a Main, "" where it is no result."""
+    group = results_group(contents, main)
+    if group is None:
+        return ""
+    told = group.attrs.get("tool")
+    named = split_results_name(base(group.path))
+    return told.strip() if isinstance(told, str) else named.tool if named else ""
+
+
+def source_of(contents: Contents, main: Main) -> Main | None:
+    """Return the Main that a result was computed from; by reference, else by the group's name."""
+    group = results_group(contents, main)
+    if group is None:
+        return None
+    told = group.attrs.get("source_000")
+    if isinstance(told, ObjectReference):
+        return contents.mains.get(told.path)
+    named = split_results_name(base(group.path))
+    beside = f"{parent(group.path).rstrip('/')}/{named.source}" if named else ""
+    return contents.mains.get(beside)
+
+
+def results_of(contents: Contents, main: Main, tool: str | None = None) -> list[Main]:
+    """Return the Mains computed from `main`, by `tool` where one is named, newest last."""
+    made = [
+        other
+        for other in contents.mains.values()
+        if source_of(contents, other) is main and tool in (None, tool_of(contents, other))
+    ]
+    return sorted(made, key=_age)
+
+
+def _age(main: Main) -> tuple[int, str]:
+    named = split_results_name(base(parent(main.path)))
+    return (named.number if named else -1, main.path)
+
+
+def parent(path: str) -> str:
+    """Return the path of the group that holds `path`."""
+    return path.rpartition("/")[0] or "/"
+
+
+def base(path: str) -> str:
+    """Return the last part of a path."""
+    return path.rpartition("/")[2]

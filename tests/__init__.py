@@ -1,0 +1,1 @@
+"""A regular package, since others (pyswarms) install a top-level `tests` too."""
