@@ -24,6 +24,7 @@ from lazyusid.layout.folded import (
     Fill,
     FoldedSource,
     MeasuredSource,
+    TransposedSource,
     fold,
     read_at,
     unfold,
@@ -124,7 +125,8 @@ class MainDataset:
         return shown[0] or keep, shown[1] or keep or self._main.source.shape == (1, 1)
 
     @cached_property
-    def _axes(self) -> tuple[Dimension, ...]:
+    def axes(self) -> tuple[Dimension, ...]:
+        """The dimensions that `data` has axes for, slowest first."""
         position, spectroscopic = self._visible
         return self._main.position * position + self._main.spectroscopic * spectroscopic
 
@@ -143,7 +145,7 @@ class MainDataset:
     @property
     def dims(self) -> tuple[str, ...]:
         """Names of the axes of `data`."""
-        return tuple(dimension.name for dimension in self._axes)
+        return tuple(dimension.name for dimension in self.axes)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -158,7 +160,7 @@ class MainDataset:
     @cached_property
     def _coordinates(self) -> dict[str, Coordinate]:
         found = {}
-        for axis in self._axes:
+        for axis in self.axes:
             own = Coordinate(axis.name, axis.units, (axis.name,), axis.values)
             found.update({further.name: further for further in axis.coordinates or (own,)})
         return found
@@ -249,6 +251,27 @@ class MainDataset:
             Where the file is gone, holds another dataset by now, or cannot be read there.
         """
         return read_at(self._folded, key)
+
+    @property
+    def file_dims(self) -> tuple[str, ...]:
+        """Names of the axes in the order in which the tables list them, positions first."""
+        position, spectroscopic = self._folded.folding
+        first = len(position.shape)
+        columns = [(0, column) for column in position.columns] or [(0, 0)] * first
+        columns += [(1, column) for column in spectroscopic.columns] or [(1, 0)]
+        return tuple(name for _, name in sorted(zip(columns, self.dims, strict=False)))
+
+    def ordered(self, dims: Sequence[str]) -> da.Array:
+        """Return `data` with its axes in the order of `dims`, as directly from the file."""
+        order = tuple(map(self.dims.index, dims))
+        if order == tuple(range(len(order))):
+            return self.data
+        blocks = tuple(self.plan.blocks[axis] for axis in order)
+        return to_dask(TransposedSource(self._folded, order), blocks)
+
+    def read_ordered(self, dims: Sequence[str]) -> Array:
+        """Return everything as numpy, now, with its axes in the order of `dims`."""
+        return self.read().transpose([self.dims.index(name) for name in dims])
 
     @cached_property
     def measured(self) -> da.Array | None:
@@ -442,7 +465,7 @@ class MainDataset:
             self.dims,
             self.shape,
             str(self.dtype),
-            self._axes,
+            self.axes,
             str(self.layout),
             self.storage,
             self.complete,

@@ -33,7 +33,8 @@ class MainText:
             f"{name} {size}" for name, size in zip(self.dims, self.shape, strict=True)
         )
         units = f" [{self.units}]" if self.units else ""
-        return safe(f"{self.quantity}{units} ({sizes}) {self.dtype}")
+        done = f", {self.complete:.0%} complete" if self.complete < 1 else ""
+        return safe(f"{self.quantity}{units} ({sizes}) {self.dtype}{done}")
 
 
 def safe(text: str) -> str:
@@ -101,8 +102,6 @@ def describe_main(text: MainText) -> str:
     lines = [f"<lazyusid.MainDataset {safe(text.path)!r}>", f"  {text.title}"]
     lines += table(dimension_rows(text), "    ")
     lines += [f"  layout   {safe(text.layout)}", f"  storage  {describe_storage(text.storage)}"]
-    if text.complete < 1:
-        lines.append(f"  {text.complete:.0%} of its positions are complete")
     return "\n".join(lines)
 
 

@@ -124,12 +124,14 @@ class Dimension:
 
     @property
     def range(self) -> str:
-        """First and last value in words."""
-        if self.size == 0:
+        """First and last value in words; lowest and highest where the values are not uniform."""
+        values = self.values[~np.isnan(self.values)]
+        if values.size == 0:
             return "empty"
-        if self.size == 1:
-            return f"{self.values[0]:.6g}"
-        return f"{self.values[0]:.6g} .. {self.values[-1]:.6g}"
+        if values.size == 1:
+            return f"{values[0]:.6g}"
+        ends = (values[0], values[-1]) if self.uniform else (values.min(), values.max())
+        return "{:.6g} .. {:.6g}".format(*ends)
 
     def __repr__(self) -> str:
         kind = f", kind={self.kind!r}" if self.kind else ""

@@ -253,8 +253,9 @@ def _raster_points(shape: tuple[int, ...], region: Region) -> Points:
         return slice(first, first + prod(sizes))
     points: NDArray[np.int64] = np.zeros(1, np.int64)
     for size, stride in zip(sizes, strides, strict=True):
-        points = (points[:, None] + np.arange(size) * stride).ravel()
-    return points + first
+        points = np.add.outer(points, np.arange(size) * stride).ravel()
+    points += first
+    return points
 
 
 def _as_run(points: NDArray[np.int64]) -> Points:

@@ -1,0 +1,5 @@
+"""``python -m lazyusid``."""
+
+from lazyusid.cli import main
+
+main()
