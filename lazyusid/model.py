@@ -58,12 +58,15 @@ class Storage:
         Names of the filters that chunks pass, in order of writing.
     stored
         Bytes on disk.
+    engine
+        How it is read: past HDF5, or through h5py and why.
     """
 
     layout: str
     chunks: tuple[int, ...] | None
     filters: tuple[str, ...]
     stored: int
+    engine: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -429,8 +429,8 @@ class MainDataset:
     @contextmanager
     def h5(self) -> Iterator[h5py.Dataset]:
         """Lend the h5py dataset, open for reading, to code that needs one."""
-        with lend(self.file) as file:
-            yield file[self.path]
+        with lend(self.file) as loan:
+            yield loan.file[self.path]
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -7,10 +7,10 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import h5py
 
@@ -19,14 +19,28 @@ from lazyusid.errors import SourceError, UsidWarning
 _logger = logging.getLogger(__name__)
 
 
+Value = TypeVar("Value")
+
+
 @dataclass
-class _Lent:
+class Loan:
+    """An open file, its number of users, and what they remember as long as it is open."""
+
     file: h5py.File
-    users: int
-    verified: set[Any]
+    users: int = 0
+    _memory: dict[Any, Any] = field(default_factory=dict)
+    _guard: Any = field(default_factory=threading.Lock)
+
+    def remember(self, key: Any, make: Callable[[], Value]) -> Value:
+        """Return what `make` gave when it was first called for `key`."""
+        with self._guard:
+            if key not in self._memory:
+                self._memory[key] = make()
+            found: Value = self._memory[key]
+            return found
 
 
-_lent: dict[str, _Lent] = {}
+_lent: dict[str, Loan] = {}
 _guard = threading.Lock()
 _unlocked: set[str] = set()
 
@@ -43,7 +57,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def lend(path: str) -> Iterator[h5py.File]:
+def lend(path: str) -> Iterator[Loan]:
     """Lend the file at absolute `path`, open for reading, shared with all who read it now.
 
     Raises
@@ -51,26 +65,10 @@ def lend(path: str) -> Iterator[h5py.File]:
     SourceError
         Where it cannot be opened as HDF5.
     """
-    with _borrow(path) as lent:
-        yield lent.file
-
-
-@contextmanager
-def lend_verified(path: str, key: Any, verify: Any) -> Iterator[h5py.File]:
-    """Lend the file once `verify(file)` has passed for `key`; asked once an open handle."""
-    with _borrow(path) as lent:
-        if key not in lent.verified:
-            verify(lent.file)
-            lent.verified.add(key)
-        yield lent.file
-
-
-@contextmanager
-def _borrow(path: str) -> Iterator[_Lent]:
     with _guard:
         lent = _lent.get(path)
         if lent is None:
-            lent = _lent[path] = _Lent(_open(path), 0, set())
+            lent = _lent[path] = Loan(_open(path))
         lent.users += 1
     try:
         yield lent

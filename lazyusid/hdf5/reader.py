@@ -48,8 +48,8 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
         Where there is no such file, or HDF5 cannot open it.
     """
     absolute = os.path.abspath(Path(path))
-    with lend(absolute) as file:
-        return _Reader(file, absolute).contents()
+    with lend(absolute) as loan:
+        return _Reader(loan.file, absolute).contents()
 
 
 @dataclass
@@ -220,16 +220,16 @@ def open_dataset(path: str, name: str) -> HDF5Source:
     SourceError
         Where the file cannot be opened or has no such dataset.
     """
-    with lend(path) as file:
-        if not isinstance(file.get(name), h5py.Dataset):
+    with lend(path) as loan:
+        if not isinstance(loan.file.get(name), h5py.Dataset):
             raise SourceError(f"{path}:{name}: there is no such dataset.", name, "dataset")
-        return open_source(file, name)
+        return open_source(loan.file, name)
 
 
 def read_item_attributes(path: str, name: str) -> dict[str, Any]:
     """Return the attributes of any object of a file, as plain Python."""
-    with lend(path) as file:
-        found = walk(file)
+    with lend(path) as loan:
+        file, found = loan.file, walk(loan.file)
         values, _ = read_attributes(file[name], lambda reference: found.resolve(file, reference))
         return values
 

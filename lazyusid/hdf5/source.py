@@ -3,18 +3,23 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
 
-from lazyusid.errors import SourceError
-from lazyusid.hdf5.handles import lend_verified
+from lazyusid.errors import SourceError, UsidError
+from lazyusid.hdf5.chunks import RawChunks, RawContiguous, Reader, ThroughHDF5
+from lazyusid.hdf5.disk import CAN_PREAD
+from lazyusid.hdf5.filters import Pipeline, decodable, pipeline_of, prepare
+from lazyusid.hdf5.handles import lend
 from lazyusid.hdf5.walk import address
 from lazyusid.model import Storage
-from lazyusid.protocols import Array, Region
+from lazyusid.protocols import Array, Region, extent
 
 END_ROWS = 16
+
+Engine = Literal["raw chunks", "raw contiguous", "h5py"]
 
 
 class Identity(NamedTuple):
@@ -69,7 +74,7 @@ def identify(file: h5py.File, name: str, tables: tuple[str, ...]) -> Identity:
 
 @dataclass(frozen=True)
 class HDF5Source:
-    """The elements of one dataset, read through h5py.
+    """The elements of one dataset.
 
     Attributes
     ----------
@@ -81,6 +86,11 @@ class HDF5Source:
         Paths of the four tables of a Main, else empty.
     identity, stamp
         What the dataset and the file were when this source was made.
+    pipeline
+        Filters that chunks pass.
+    engine
+        ``"raw chunks"``: stored bytes are fetched and decoded outside HDF5's lock; ``"raw
+        contiguous"``: read past HDF5; ``"h5py"``: left to HDF5.
     """
 
     path: str
@@ -91,6 +101,8 @@ class HDF5Source:
     tables: tuple[str, ...]
     identity: Identity
     stamp: Stamp
+    pipeline: Pipeline
+    engine: Engine
 
     @property
     def token(self) -> str:
@@ -126,15 +138,49 @@ class HDF5Source:
         ------
         SourceError
             Where the file is gone, holds another dataset by now, or cannot be read there.
+        FilterError
+            Where a filter is unknown.
         """
-        with lend_verified(self.path, (self.name, self.identity), self.verify) as file:
-            try:
-                return np.asarray(file[self.name][region])
-            except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-                where = ", ".join(f"{part.start}:{part.stop}" for part in region)
-                raise SourceError(
-                    f"{self.path}:{self.name}: cannot read [{where}]: {error}", self.name, "read"
-                ) from error
+        out = np.empty(extent(region), self.dtype)
+        self.read_into(region, out)
+        return out
+
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out`, C-contiguous and of the shape of `region`, with the elements there.
+
+        Raises
+        ------
+        SourceError
+            As `read`.
+        """
+        if out.size == 0:
+            return
+        try:
+            with lend(self.path) as loan:
+                key = (self.name, self.identity, self.engine)
+                loan.remember(key, lambda: self._reader(loan.file)).read_into(region, out)
+        except UsidError:
+            raise
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            where = ", ".join(f"{part.start}:{part.stop}" for part in region)
+            raise SourceError(
+                f"{self.path}:{self.name}: cannot read [{where}]: {error}.", self.name, "read"
+            ) from error
+
+    def _reader(self, file: h5py.File) -> Reader:
+        """Return a reader for an open file that was verified.
+
+        Where someone in this process has the file open for writing, what is on the disk may be
+        older than what HDF5 holds, so that all is left to HDF5.
+        """
+        self.verify(file)
+        dataset = file[self.name]
+        if self.engine == "h5py" or file.mode != "r":
+            prepare(self.pipeline, f"{self.path}:{self.name}")
+            return ThroughHDF5(dataset)
+        if self.engine == "raw contiguous":
+            return RawContiguous(dataset, file.id.get_vfd_handle())
+        return RawChunks(dataset, file.id.get_vfd_handle() if CAN_PREAD else -1, self.pipeline)
 
 
 def open_source(file: h5py.File, name: str, tables: tuple[str, ...] = ()) -> HDF5Source:
@@ -150,7 +196,34 @@ def open_source(file: h5py.File, name: str, tables: tuple[str, ...] = ()) -> HDF
         tables,
         identify(file, name, tables),
         Stamp.of(path),
+        pipeline_of(dataset),
+        choose_engine(dataset)[0],
     )
+
+
+def choose_engine(dataset: h5py.Dataset) -> tuple[Engine, str]:
+    """Return how to read a dataset, and what keeps it from being read raw, "" where nothing."""
+    layout, pipeline = layout_of(dataset), pipeline_of(dataset)
+    if layout not in ("contiguous", "chunked"):
+        return "h5py", f"{layout} layout"
+    if dataset.external:
+        return "h5py", "external storage"
+    if dataset.file.userblock_size:
+        return "h5py", "user block"
+    if not _stored_as(dataset):
+        return "h5py", "type converted"
+    if layout == "chunked":
+        packed = "+".join(step.name for step in pipeline)
+        return ("raw chunks", "") if decodable(pipeline) else ("h5py", packed)
+    return ("raw contiguous", "") if CAN_PREAD else ("h5py", "no pread on this system")
+
+
+def _stored_as(dataset: h5py.Dataset) -> bool:
+    """Return whether elements lie in the file byte for byte as numpy holds them."""
+    dtype = dataset.dtype
+    if dtype.hasobject or dtype.itemsize == 0:
+        return False
+    return bool(h5py.h5t.py_create(dtype, logical=True).equal(dataset.id.get_type()))
 
 
 _LAYOUTS = {
@@ -158,20 +231,6 @@ _LAYOUTS = {
     h5py.h5d.CONTIGUOUS: "contiguous",
     h5py.h5d.CHUNKED: "chunked",
     h5py.h5d.VIRTUAL: "virtual",
-}
-_FILTERS = {
-    1: "gzip",
-    2: "shuffle",
-    3: "fletcher32",
-    4: "szip",
-    5: "nbit",
-    6: "scaleoffset",
-    32000: "lzf",
-    32001: "blosc",
-    32004: "lz4",
-    32008: "bitshuffle",
-    32015: "zstd",
-    32026: "blosc2",
 }
 
 
@@ -182,11 +241,11 @@ def layout_of(dataset: h5py.Dataset) -> str:
 
 def storage_of(dataset: h5py.Dataset) -> Storage:
     """Return how a dataset lies in its file."""
-    properties = dataset.id.get_create_plist()
-    codes = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+    engine, why = choose_engine(dataset)
     return Storage(
         layout_of(dataset),
         dataset.chunks,
-        tuple(_FILTERS.get(code, f"filter {code}") for code in codes),
+        tuple(step.name for step in pipeline_of(dataset)),
         dataset.id.get_storage_size(),
+        f"{engine} ({why})" if why else engine,
     )
