@@ -39,6 +39,9 @@ class BlockSource(Protocol):
     def read(self, region: Region) -> Array:
         """Return the elements of `region`, in an array the caller may keep and change."""
 
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out`, C-contiguous, of the shape of `region` and of `dtype`, with them."""
+
 
 class BlockSink(Protocol):
     """Something that takes rectangular regions of an array."""

@@ -42,9 +42,10 @@ def open_with(path: PathLike, *rules: str, **options: Any) -> lazyusid.UsidFile:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         file = lazyusid.open(path, **options)
-    assert {warning.category for warning in caught} <= {UsidWarning}
-    told = [re.findall(r"\[([a-z-]+)\]$", str(warning.message)) for warning in caught]
-    assert sorted(told) == sorted([rule] for rule in rules)
+    messages = [str(warning.message) for warning in caught]
+    told = ["".join(re.findall(r"\[([a-z-]+)\]$", message)) for message in messages]
+    assert {warning.category for warning in caught} <= {UsidWarning}, caught
+    assert sorted(told) == sorted(rules), messages
     return file
 
 
@@ -56,13 +57,13 @@ def found(file: lazyusid.UsidFile) -> list[tuple[str, str, str]]:
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Region]]:
     """Begin to note what is read of HDF5: the dataset's path and the region."""
     log: list[tuple[str, Region]] = []
-    read = HDF5Source.read
+    read_into = HDF5Source.read_into
 
-    def noted(self: HDF5Source, region: Region) -> NDArray[Any]:
+    def noted(self: HDF5Source, region: Region, out: NDArray[Any]) -> None:
         log.append((self.name, region))
-        return read(self, region)
+        read_into(self, region, out)
 
-    monkeypatch.setattr(HDF5Source, "read", noted)
+    monkeypatch.setattr(HDF5Source, "read_into", noted)
     return log
 
 
@@ -77,12 +78,12 @@ def open_descriptors(path: PathLike) -> int:
     return count
 
 
-def run_python(script: str, *arguments: PathLike) -> str:
+def run_python(script: str, *arguments: PathLike, timeout: float = 120) -> str:
     """Run a script in a fresh interpreter that must succeed; what it printed."""
     root = Path(__file__).parents[1]
     command: Sequence[str] = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=root, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=root, capture_output=True, text=True, timeout=timeout, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -23,6 +23,7 @@ PACKAGE = {
 RANKS = {
     "errors": 0,
     "protocols": 0,
+    "resources": 0,
     "layout": 1,
     "model": 2,
     "provenance": 2,

@@ -32,6 +32,7 @@ from lazyusid.layout.folded import (
 from lazyusid.layout.folding import Folding
 from lazyusid.layout.grid import Grid, force_grid, raster, scattered
 from lazyusid.lazy.array import block_bytes, to_dask
+from lazyusid.lazy.eager import ParallelSource
 from lazyusid.model import Attributes, Contents, Main, ObjectReference, Side, Storage
 from lazyusid.protocols import Array
 from lazyusid.provenance import base, parent, results_of, source_of, tool_of
@@ -211,6 +212,8 @@ class MainDataset:
             self._matrix_chunks,
             self._options.chunks,
             block_bytes(),
+            self._main.storage.stored,
+            self._main.storage.engine,
         )
 
     @property
@@ -250,7 +253,14 @@ class MainDataset:
         SourceError
             Where the file is gone, holds another dataset by now, or cannot be read there.
         """
-        return read_at(self._folded, key)
+        return read_at(ParallelSource(self._folded, self._eager_block), key)
+
+    @cached_property
+    def _eager_block(self) -> tuple[int, ...]:
+        """Edges of the blocks that threads read, aligned with storage."""
+        folded = self._folded
+        plan = plan_blocks(folded.folding, self.dims, self.dtype.itemsize, self._matrix_chunks)
+        return plan.block
 
     @property
     def file_dims(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ They live no longer than the open handle they were made from, and neither do chu
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple, Protocol
@@ -18,8 +19,14 @@ from lazyusid.hdf5.disk import CAN_PREAD, Bytes, read_bytes, read_strided, runs,
 from lazyusid.hdf5.filters import DecodeError, Decoder, Pipeline
 from lazyusid.protocols import Array, Region, extent
 
+SMALL_BYTES = 32 << 10
+"""Chunks below this decode faster in turns: threads would spend their time passing the GIL."""
+
 INDEX_SHARE = 16
 """Once a sixteenth of all chunks was asked for one by one, listing all of them is cheaper."""
+
+
+_in_turns = threading.Lock()
 
 
 class Reader(Protocol):
@@ -74,12 +81,8 @@ class _Piece(NamedTuple):
     whole: bool
 
 
-class _Stored(NamedTuple):
-    """A chunk as it lies in the file; no bytes where it was never written."""
-
-    place: int
-    data: Bytes | None
-    skipped: int
+Stored = tuple[int, Bytes | None, int]
+"""A chunk's place in a list of pieces, its stored bytes (None: never written), its filter mask."""
 
 
 class RawChunks:
@@ -99,39 +102,44 @@ class RawChunks:
     def read_into(self, region: Region, out: Array) -> None:
         """Fill `out` with the elements of `region`; every chunk is fetched and decoded once."""
         size = prod(self._chunk) * out.itemsize
-        decoder = Decoder(self._pipeline, size)
+        with _in_turns if size < SMALL_BYTES else nullcontext():
+            self._decode_into(region, out, size)
+
+    def _decode_into(self, region: Region, out: Array, size: int) -> None:
+        decode = Decoder(self._pipeline, size).decode
         spare_bytes = scratch("chunk", size)
         spare = spare_bytes.view(out.dtype).reshape(self._chunk)
-        pieces = list(self._pieces(region))
         lines_up = out.shape[1:] == self._chunk[1:]
-        for stored in self._fetch(pieces):
-            piece = pieces[stored.place]
-            if stored.data is None:
-                out[piece.put] = self._dataset.fillvalue
+        pieces = self._pieces(region)
+        for place, stored, skipped in self._fetch(pieces):
+            start, take, put, whole = pieces[place]
+            straight = whole and lines_up
+            target = as_bytes(out[put]) if straight else spare_bytes
+            if stored is None:
+                out[put] = self._dataset.fillvalue
                 continue
-            straight = lines_up and piece.whole
-            target = as_bytes(out[piece.put]) if straight else spare_bytes
             try:
-                decoder.decode(stored.data, stored.skipped, target)
+                decode(stored, skipped, target)
             except DecodeError as error:
-                raise DecodeError(f"chunk at {piece.start}: {error}") from error
+                raise DecodeError(f"chunk at {start}: {error}") from error
             if not straight:
-                out[piece.put] = spare[piece.take]
+                out[put] = spare[take]
 
-    def _pieces(self, region: Region) -> Iterator[_Piece]:
+    def _pieces(self, region: Region) -> list[_Piece]:
         axes = []
         for part, edge in zip(region, self._chunk, strict=True):
             starts = range(part.start // edge * edge, part.stop, edge)
             axes.append([_cut(part, start, edge) for start in starts])
-        for parts in product(*axes):
-            starts, takes, puts, wholes = zip(*parts, strict=True)
-            yield _Piece(starts, takes, puts, all(wholes))
+        return [
+            _Piece(start, take, put, all(whole))
+            for start, take, put, whole in (zip(*cuts, strict=True) for cuts in product(*axes))
+        ]
 
-    def _fetch(self, pieces: list[_Piece]) -> Iterator[_Stored]:
+    def _fetch(self, pieces: list[_Piece]) -> Iterator[Stored]:
         index = self._addresses(len(pieces))
         if index is None:
             for place, piece in enumerate(pieces):
-                yield _Stored(place, *self._ask(piece.start))
+                yield place, *self._ask(piece.start)
             return
         found = [(place, index.get(piece.start)) for place, piece in enumerate(pieces)]
         written = [(place, info) for place, info in found if info is not None]
@@ -141,12 +149,11 @@ class RawChunks:
             begin = int(offsets[run[0]])
             fetched = scratch("disk", int(offsets[run[-1]] + sizes[run[-1]]) - begin)
             read_bytes(self._fd, begin, fetched)
-            for member in run:
-                first = int(offsets[member]) - begin
-                data = fetched[first : first + int(sizes[member])]
+            for member in run.tolist():
                 place, info = written[member]
-                yield _Stored(place, data, info.filter_mask)
-        yield from (_Stored(place, None, 0) for place, info in found if info is None)
+                first = info.byte_offset - begin
+                yield place, fetched[first : first + info.size], info.filter_mask
+        yield from ((place, None, 0) for place, info in found if info is None)
 
     def _addresses(self, count: int) -> dict[tuple[int, ...], Any] | None:
         """Return where all chunks lie, or None while asking HDF5 for single ones is cheaper.

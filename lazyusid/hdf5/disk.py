@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from lazyusid.layout.chunking import REQUEST_BYTES, SIEVE_BYTES
+
 Bytes = NDArray[np.uint8]
 
 CAN_PREAD = hasattr(os, "preadv")
-GAP_BYTES = 64 << 10
-"""Reading on over a gap this long is cheaper than another request."""
-RUN_BYTES = 4 << 20
-"""Neighbouring chunks are fetched together up to this many bytes."""
 
 
 class ShortRead(OSError):
@@ -48,10 +46,10 @@ def runs(offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[NDArr
     """
     order = np.argsort(offsets, kind="stable")
     begins, ends = offsets[order], (offsets + sizes)[order]
-    apart = begins[1:] - ends[:-1] > GAP_BYTES
+    apart = begins[1:] - ends[:-1] > SIEVE_BYTES
     first = 0
     for place in range(1, len(order) + 1):
-        if place == len(order) or apart[place - 1] or ends[place] - begins[first] > RUN_BYTES:
+        if place == len(order) or apart[place - 1] or ends[place] - begins[first] > REQUEST_BYTES:
             yield order[first:place]
             first = place
 
@@ -80,11 +78,11 @@ def read_strided(fd: int, offset: int, stride: int, rows: Bytes) -> None:
     Short gaps are read over and thrown away, so that thin columns are not one request a row.
     """
     count, width = rows.shape
-    if stride - width > GAP_BYTES or count == 1:
+    if stride - width > SIEVE_BYTES or count == 1:
         for place in range(count):
             read_bytes(fd, offset + place * stride, rows[place])
         return
-    together = max(1, RUN_BYTES // stride)
+    together = max(1, REQUEST_BYTES // stride)
     for first in range(0, count, together):
         part = rows[first : first + together]
         span = (len(part) - 1) * stride + width

@@ -6,6 +6,7 @@ returns fewer bytes than asked for, so memory that was not written never reaches
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -125,6 +126,7 @@ class Decoder:
         self._pipeline = pipeline
         self._size = size
         self._spare = [np.empty(size + 4 * len(pipeline), np.uint8) for _ in pipeline[1:]]
+        self._plans: dict[int, list[tuple[Filter, Bytes | None]]] = {}
 
     def decode(self, stored: Bytes, skipped: int, out: Bytes) -> None:
         """Fill `out` with the chunk that `stored` packs.
@@ -143,25 +145,40 @@ class Decoder:
         DecodeError
             Where the bytes are damaged, or make a chunk of another length.
         """
-        applied = [step for place, step in enumerate(self._pipeline) if not skipped >> place & 1]
-        targets = [out, *self._spare]
-        for place in range(len(applied) - 1, -1, -1):
-            step, target = applied[place], targets[place]
-            sums = sum(earlier.code == FLETCHER32 for earlier in applied[:place])
+        plan = self._plans.get(skipped)
+        if plan is None:
+            plan = self._plans[skipped] = self._plan(skipped)
+        for step, spare in plan:
             try:
-                stored = _STEPS[step.code](stored, step.values, target[: self._size + 4 * sums])
+                stored = _STEPS[step.code](stored, step.values, out if spare is None else spare)
             except (RuntimeError, ValueError, IndexError, MemoryError) as error:
                 raise DecodeError(f"{step.name} cannot undo it: {error}") from error
         if len(stored) != self._size:
             raise DecodeError(f"{len(stored):,} bytes instead of {self._size:,}")
-        if stored.ctypes.data != out.ctypes.data:
+        if stored is not out:
             out[:] = stored
+
+    def _plan(self, skipped: int) -> list[tuple[Filter, Bytes | None]]:
+        """Return the filters to undo, last first, each with where its result goes; None: `out`.
+
+        A result has the size of a chunk, and of the checksums that were appended before.
+        """
+        steps = [step for place, step in enumerate(self._pipeline) if not skipped >> place & 1]
+        sums = [
+            sum(step.code == FLETCHER32 for step in steps[:place]) for place in range(len(steps))
+        ]
+        targets = [
+            spare[: self._size + 4 * count]
+            for spare, count in zip(self._spare, sums[1:], strict=False)
+        ]
+        return list(zip(steps, [None, *targets], strict=False))[::-1]
 
 
 Step = Callable[[Bytes, tuple[int, ...], Bytes], Bytes]
 """Undo one filter: stored bytes, client data, where the result may go -> the result."""
 
 
+@cache
 def _codecs() -> ModuleType:
     return import_module("imagecodecs")
 
@@ -203,8 +220,9 @@ def _shuffle(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
     elements = out[: count * width].reshape(count, width)
     for place in range(width):
         elements[:, place] = planes[place]
-    out[count * width : len(stored)] = stored[count * width :]
-    return out[: len(stored)]
+    if count * width < len(stored):
+        out[count * width : len(stored)] = stored[count * width :]
+    return out if len(stored) == len(out) else out[: len(stored)]
 
 
 def _fletcher32(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:

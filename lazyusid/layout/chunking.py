@@ -31,7 +31,11 @@ TASK_BYTES = 200_000
 """What a task costs beside its data, as bytes that could be read meanwhile."""
 
 SIEVE_BYTES = 64 << 10
-"""Contiguous rows shorter than this are as cheap to read whole."""
+"""Reading on over a gap this long is cheaper than another request."""
+REQUEST_BYTES = 4 << 20
+"""Neighbouring bytes are fetched together up to this many."""
+MAX_AMPLIFICATION = 4
+"""Reading more than this many times what is stored calls for a rewrite."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class BlockPlan:
         Rows and columns of a storage chunk; None for contiguous storage.
     blocks
         Block edges along each axis.
+    stored
+        Bytes of the matrix on disk.
+    engine
+        How storage is read.
     """
 
     folding: Folding
@@ -55,6 +63,8 @@ class BlockPlan:
     itemsize: int
     storage: tuple[int, int] | None
     blocks: Blocks
+    stored: int
+    engine: str
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,13 +93,26 @@ class BlockPlan:
 
     @cached_property
     def amplification(self) -> float:
-        """Storage chunks that are read when every block is read once, over those there are."""
+        """Bytes that storage delivers when every block is read once, over those it holds."""
+        position, spectroscopic = self.folding
+        axes = len(position.shape)
         if self.storage is None:
-            return 1.0
-        axes = len(self.folding.position.shape)
-        return _amplification(
-            self.folding.position, self.blocks[:axes], self.storage[0]
-        ) * _amplification(self.folding.spectroscopic, self.blocks[axes:], self.storage[1])
+            return float(_sieved(self.blocks[axes:], self.itemsize))
+        rows = _amplification(position, self.blocks[:axes], self.storage[0])
+        return rows * _amplification(spectroscopic, self.blocks[axes:], self.storage[1])
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes that are read from disk when every block is read once."""
+        return round(self.stored * self.amplification)
+
+    @property
+    def requests(self) -> int:
+        """Requests that storage gets at the most; neighbouring chunks are fetched together."""
+        if self.storage is None:
+            return max(self.tasks, -(-self.disk_bytes // REQUEST_BYTES))
+        edges = zip(self.folding.matrix_shape, self.storage, strict=True)
+        return ceil(prod(ceil(size / edge) for size, edge in edges) * self.amplification)
 
     def __repr__(self) -> str:
         axes = ", ".join(
@@ -105,8 +128,15 @@ class BlockPlan:
             f"blocks         {axes}\n"
             f"block          {format_bytes(self.block_bytes)}\n"
             f"tasks          {self.tasks:,} for {format_bytes(self.nbytes)}\n"
-            f"amplification  {self.amplification:.2f}"
+            f"disk           {format_bytes(self.disk_bytes)} by {self.engine}, "
+            f"at most {self.requests:,} requests\n"
+            f"amplification  {self.amplification:.2f}{self._advice()}"
         )
+
+    def _advice(self) -> str:
+        if self.amplification <= MAX_AMPLIFICATION:
+            return ""
+        return "; a copy with its rows in raster order, or other chunks, would read once"
 
 
 def format_bytes(count: float) -> str:
@@ -130,6 +160,8 @@ def plan_blocks(
     storage: tuple[int, int] | None,
     request: Request = "auto",
     max_bytes: int = DEFAULT_BYTES,
+    stored: int = 0,
+    engine: str = "memory",
 ) -> BlockPlan:
     """Return the blocks to read a folded matrix in.
 
@@ -149,6 +181,8 @@ def plan_blocks(
         tuple all of them.
     max_bytes
         Bytes a block should not exceed; exceeded where smaller blocks would read much twice.
+    stored, engine
+        Bytes of the matrix on disk and how they are read, for the plan to tell.
 
     Raises
     ------
@@ -173,7 +207,7 @@ def plan_blocks(
             max(max_bytes, nbytes // MAX_TASKS),
         )
         blocks = tuple(map(_edges, folding.shape, position.edge + spectroscopic.edge))
-    return BlockPlan(folding, dims, itemsize, storage, blocks)
+    return BlockPlan(folding, dims, itemsize, storage, blocks, stored, engine)
 
 
 def plan_source(source: BlockSource, max_bytes: int = DEFAULT_BYTES) -> Blocks:
@@ -289,6 +323,13 @@ def _amplification(grid: Grid, blocks: Blocks, unit: int) -> float:
     else:
         touched = _touched(grid, blocks, unit)
     return touched / ceil(grid.points / unit)
+
+
+def _sieved(blocks: Blocks, itemsize: int) -> int:
+    """Return how often contiguous rows are read when each block reads over the gaps in them."""
+    sizes = [prod(map(sum, blocks)), prod(max(edges) for edges in blocks)]
+    gap = (sizes[0] - sizes[1]) * itemsize
+    return prod(map(len, blocks)) if 0 < gap <= SIEVE_BYTES else 1
 
 
 def _are_runs(blocks: Blocks) -> bool:

@@ -42,6 +42,10 @@ class MemorySource:
         """Return a copy of `region`."""
         return self.array[region].copy()
 
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out` with `region`."""
+        out[...] = self.array[region]
+
 
 @dataclass(frozen=True)
 class FoldedSource:
@@ -102,16 +106,24 @@ class FoldedSource:
         LayoutError
             Where 64-bit integers beside missing points do not fit a float.
         """
-        rows, columns = self.folding.find(region)
-        if isinstance(rows, slice) and isinstance(columns, slice):
-            block = exactly(self.source.read((rows, columns)), self.dtype)
-        else:
-            block = self._gather(rows, columns)
-        return block.reshape(extent(region))
+        out = np.empty(extent(region), self.dtype)
+        self.read_into(region, out)
+        return out
 
-    def _gather(self, rows: Points, columns: Points) -> Array:
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out` with the elements of an N-D region; errors as `read`."""
+        rows, columns = self.folding.find(region)
+        block = out.reshape(_count(rows), _count(columns))
+        if not isinstance(rows, slice) or not isinstance(columns, slice):
+            self._gather(rows, columns, block)
+        elif self.source.dtype == self.dtype:
+            self.source.read_into((rows, columns), block)
+        else:
+            block[...] = exactly(self.source.read((rows, columns)), self.dtype)
+
+    def _gather(self, rows: Points, columns: Points, block: Array) -> None:
+        block[...] = self.filled
         units = self.source.chunks or (1, 1)
-        block = np.full((_count(rows), _count(columns)), self.filled)
         pieces = list(split(columns, units[1]))
         for row in split(rows, units[0]):
             for column in pieces:
@@ -121,7 +133,6 @@ class FoldedSource:
                 if not isinstance(column.take, slice):
                     part = part[:, column.take]
                 block[_outer(row.put, column.put)] = exactly(part, self.dtype)
-        return block
 
 
 @dataclass(frozen=True)
@@ -146,6 +157,10 @@ class MeasuredSource:
         """Return True where a point was measured."""
         rows, columns = map(_numbers, self.folding.find(region))
         return np.logical_and.outer(rows >= 0, columns >= 0).reshape(extent(region))
+
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out` with what `read` returns."""
+        out[...] = self.read(region)
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,10 @@ class TransposedSource:
             stored[axis] = part
         return self.source.read(tuple(stored)).transpose(self.order)
 
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out` with what `read` returns."""
+        out[...] = self.read(region)
+
 
 @dataclass(frozen=True)
 class FieldSource:
@@ -209,6 +228,10 @@ class FieldSource:
     def read(self, region: Region) -> Array:
         """Return the field's elements in `region`."""
         return np.ascontiguousarray(self.source.read(region)[self.name])
+
+    def read_into(self, region: Region, out: Array) -> None:
+        """Fill `out` with what `read` returns."""
+        out[...] = self.read(region)
 
 
 class Piece(NamedTuple):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from numpy.testing import assert_array_equal
 import lazyusid
 from lazyusid.errors import SourceError, UsidWarning
 from lazyusid.hdf5 import handles
-from lazyusid.hdf5.handles import lend, lend_verified, lent_count
+from lazyusid.hdf5.handles import lend, lent_count
 from tests.opening import assert_small, open_descriptors, open_with, run_python, write_small
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -34,53 +35,53 @@ def path(tmp_path: Path) -> str:
 
 
 def test_a_file_is_open_while_it_is_lent(path: str) -> None:
-    with lend(path) as file:
-        assert (file.mode, lent_count()) == ("r", 1)
-        assert "Measurement_000" in file
-    assert (bool(file), lent_count()) == (False, 0)
+    with lend(path) as loan:
+        assert (loan.file.mode, lent_count()) == ("r", 1)
+        assert "Measurement_000" in loan.file
+    assert (bool(loan.file), lent_count()) == (False, 0)
 
 
 def test_a_file_that_is_lent_twice_is_opened_once(path: str) -> None:
     with lend(path) as first:
         with lend(path) as second:
-            assert (second is first, lent_count()) == (True, 1)
-        assert first
-    assert not first
+            assert (second.file is first.file, lent_count()) == (True, 1)
+        assert first.file
+    assert not first.file
 
 
 def test_two_files_are_two_handles(path: str, tmp_path: Path) -> None:
     other = str(tmp_path / "other.h5")
     write_small(other)
     with lend(path) as first, lend(other) as second:
-        assert (second is not first, lent_count()) == (True, 2)
+        assert (second.file is not first.file, lent_count()) == (True, 2)
     assert lent_count() == 0
 
 
 def test_a_reader_that_fails_returns_the_file(path: str) -> None:
-    with pytest.raises(ZeroDivisionError), lend(path) as file:
+    with pytest.raises(ZeroDivisionError), lend(path) as loan:
         raise ZeroDivisionError
-    assert (bool(file), lent_count()) == (False, 0)
+    assert (bool(loan.file), lent_count()) == (False, 0)
 
 
 def test_the_last_of_many_readers_closes_the_file(path: str) -> None:
     first_has_it, may_end = threading.Event(), threading.Event()
 
     def hold() -> h5py.File:
-        with lend(path) as file:
+        with lend(path) as loan:
             first_has_it.set()
             assert may_end.wait(20)
-            assert "Measurement_000" in file
-        return file
+            assert "Measurement_000" in loan.file
+        return loan.file
 
     with ThreadPoolExecutor() as threads:
         holding = threads.submit(hold)
         assert first_has_it.wait(20)
         with lend(path) as shared:
             assert lent_count() == 1
-        assert shared
+        assert shared.file
         may_end.set()
-        assert holding.result(20) is shared
-    assert (bool(shared), lent_count()) == (False, 0)
+        assert holding.result(20) is shared.file
+    assert (bool(shared.file), lent_count()) == (False, 0)
 
 
 @linux
@@ -119,26 +120,28 @@ def test_open_and_compute_leave_no_descriptor(path: str) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_a_dataset_is_verified_once_an_open_handle(path: str) -> None:
-    asked: list[h5py.File] = []
-    with lend_verified(path, "key", asked.append) as file:
-        for key in ("key", "other"):
-            with lend_verified(path, key, asked.append):
-                pass
-    assert asked == [file, file]
-    with lend_verified(path, "key", asked.append):
-        pass
-    assert len(asked) == 3
+def test_a_loan_remembers_while_the_file_is_open(path: str) -> None:
+    made: list[str] = []
+
+    def make() -> int:
+        made.append("made")
+        return len(made)
+
+    with lend(path) as loan, lend(path) as again:
+        assert [loan.remember("a", make), again.remember("a", make)] == [1, 1]
+        assert again.remember("b", make) == 2
+    with lend(path) as later:
+        assert later.remember("a", make) == 3
 
 
-def test_a_dataset_that_fails_verification_is_asked_again(path: str) -> None:
-    def refuse(file: h5py.File) -> None:
+def test_what_failed_is_not_remembered(path: str) -> None:
+    def fail() -> None:
         raise SourceError("another dataset")
 
-    for _ in range(2):
-        with pytest.raises(SourceError, match="another"), lend_verified(path, "key", refuse):
-            pass
-        assert lent_count() == 0
+    with lend(path) as loan:
+        with pytest.raises(SourceError, match="another"):
+            loan.remember("a", fail)
+        assert loan.remember("a", lambda: 1) == 1
 
 
 # ---------------------------------------------------------------------------- what is no HDF5 file
@@ -192,16 +195,19 @@ def test_a_file_that_cannot_be_opened_leaves_its_path_usable(path: str) -> None:
 
 @pytest.mark.parametrize("locking", [None, True, False, "best-effort"])
 @pytest.mark.parametrize("mode", ["r", "r+"])
+@pytest.mark.parametrize("chunks", [None, (2, 2)])
 def test_reading_beside_a_handle_of_this_process(
-    path: str, mode: str, locking: bool | str | None
+    tmp_path: Path, chunks: tuple[int, int] | None, mode: str, locking: bool | str | None
 ) -> None:
+    name = write_small(path := tmp_path / "scan.h5", chunks=chunks)
     with h5py.File(path, mode, locking=locking) as file:
         main = open_with(path).main
         assert_small(main)
         assert_array_equal(main.data.compute(), main.read())
         if mode == "r+":
-            file["/Measurement_000/Channel_000/Raw_Data"][:] = -1
+            file[name][:] = -1  # not flushed
             assert (main.read() == -1).all()
+            assert (main.data.compute() == -1).all()
     assert lent_count() == 0
     assert main.read().shape == (2, 3, 2)
 
@@ -233,12 +239,13 @@ def locked_by_another_process(path: str) -> Iterator[None]:
 
 def test_a_file_locked_by_another_process_is_read_with_one_warning(path: str) -> None:
     with locked_by_another_process(path):
-        with pytest.warns(UsidWarning) as caught:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             main = lazyusid.open(path).main
             assert_small(main)
             assert_small(main)
             main.data.sum().compute()
-        assert len(caught) == 1
+        assert [warning.category for warning in caught] == [UsidWarning]
         assert path in str(caught[0].message)
         assert "lock" in str(caught[0].message)
     assert_small(main)
@@ -288,9 +295,9 @@ def read():
 @forks
 def test_a_child_opens_its_own_handle(path: str) -> None:
     script = """
-with handles.lend(path) as file:
+with handles.lend(path) as loan:
     assert child(read) == 0
-    assert (file[main.path][()].ravel() == expected.ravel()).all()
+    assert (loan.file[main.path][()].ravel() == expected.ravel()).all()
 assert (main.read() == expected).all()
 print("good")
 """
@@ -332,6 +339,6 @@ def test_a_system_without_fork_is_served(monkeypatch: pytest.MonkeyPatch, path: 
     bare = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, bare)
     spec.loader.exec_module(bare)
-    with bare.lend(path) as file:
-        assert np.prod(file["/Measurement_000/Channel_000/Raw_Data"].shape) == 12
+    with bare.lend(path) as loan:
+        assert np.prod(loan.file["/Measurement_000/Channel_000/Raw_Data"].shape) == 12
     assert bare.lent_count() == 0
