@@ -83,7 +83,7 @@ class Finding:
     rule
         Name of the rule that it breaks, e.g. ``"table-shape"``.
     severity
-        ``"error"``: the dataset cannot be used as a Main; ``"warning"``: it was read all the same.
+        ``"error"``: the data cannot be had as a Main's; ``"warning"``: it was read all the same.
     message
         What was found, what the rule is, and what to do.
     """

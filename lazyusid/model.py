@@ -56,6 +56,8 @@ class Storage:
         Edges of a chunk, or None.
     filters
         Names of the filters that chunks pass, in order of writing.
+    chunk_bytes
+        Bytes of a chunk in memory; 0 where there are none.
     stored
         Bytes on disk.
     engine
@@ -65,6 +67,7 @@ class Storage:
     layout: str
     chunks: tuple[int, ...] | None
     filters: tuple[str, ...]
+    chunk_bytes: int
     stored: int
     engine: str
 
@@ -152,3 +155,28 @@ class Contents:
     tree: tuple[str, ...]
     datasets: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+
+def ancestors(path: str) -> list[str]:
+    """Return the groups above `path`, nearest first, ``"/"`` last.
+
+    Examples
+    --------
+    >>> ancestors("/Measurement_000/Channel_000/Raw_Data")
+    ['/Measurement_000/Channel_000', '/Measurement_000', '/']
+    """
+    found = []
+    while path != "/":
+        path = parent(path)
+        found.append(path)
+    return found
+
+
+def parent(path: str) -> str:
+    """Return the path of the group that holds `path`."""
+    return path.rpartition("/")[0] or "/"
+
+
+def base(path: str) -> str:
+    """Return the last part of a path."""
+    return path.rpartition("/")[2]

@@ -1,9 +1,19 @@
 """Where a Main comes from and what was made of it, by references first and names only after."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from lazyusid.model import Contents, Group, Main, ObjectReference
+from lazyusid.model import (
+    Attributes,
+    Contents,
+    Group,
+    Main,
+    ObjectReference,
+    ancestors,
+    base,
+    parent,
+)
 
 _RESULTS_NAME = re.compile(r"^(?P<source>.+)-(?P<tool>.+)_(?P<number>\d+)$")
 
@@ -73,11 +83,34 @@ def _age(main: Main) -> tuple[int, str]:
     return (named.number if named else -1, main.path)
 
 
-def parent(path: str) -> str:
-    """Return the path of the group that holds `path`."""
-    return path.rpartition("/")[0] or "/"
+def metadata_of(contents: Contents, main: Main) -> Mapping[str, Attributes]:
+    """Return path -> attributes of each group above a Main, ``"/"`` first."""
+    return {path: contents.groups[path].attrs for path in ancestors(main.path)[::-1]}
 
 
-def base(path: str) -> str:
-    """Return the last part of a path."""
-    return path.rpartition("/")[2]
+def params_of(contents: Contents, main: Main) -> Attributes:
+    """Return every parameter from its nearest place: Main, groups outwards, then the source."""
+    source = source_of(contents, main)
+    found = dict(params_of(contents, source)) if source and source is not main else {}
+    for attrs in metadata_of(contents, main).values():
+        found.update(attrs)
+    return {**found, **main.attrs}
+
+
+def linked_paths(contents: Contents, main: Main) -> dict[str, str]:
+    """Return attribute name -> path of each dataset that a Main's further references point at."""
+    datasets = {*contents.datasets, *contents.mains}
+    return {
+        name: value.path
+        for name, value in main.attrs.items()
+        if isinstance(value, ObjectReference)
+        and name not in main.table_paths
+        and value.path in datasets
+    }
+
+
+def nearby_paths(contents: Contents, main: Main) -> dict[str, str]:
+    """Return name -> path of the datasets in the groups above a Main, the nearest of a name."""
+    groups = ancestors(main.path)
+    near = [path for path in contents.datasets if parent(path) in groups]
+    return {base(path): path for path in sorted(near, key=lambda path: path.count("/"))}

@@ -14,8 +14,7 @@ from lazyusid.api.main import MainDataset
 from lazyusid.errors import NotMainError, UsidError, UsidWarning
 from lazyusid.layout.chunking import Request
 from lazyusid.layout.dimension import Dimension
-from lazyusid.model import Attributes, ObjectReference, RegionReference
-from lazyusid.provenance import base, parent
+from lazyusid.model import Attributes, ObjectReference, RegionReference, base, parent
 
 Signal = dict[str, Any]
 AxisOrder = Literal["slowest_first", "file"]

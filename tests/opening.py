@@ -49,6 +49,13 @@ def open_with(path: PathLike, *rules: str, **options: Any) -> lazyusid.UsidFile:
     return file
 
 
+def open_quietly(path: PathLike, **options: Any) -> lazyusid.UsidFile:
+    """Open a file, whatever it warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UsidWarning)
+        return lazyusid.open(path, **options)
+
+
 def found(file: lazyusid.UsidFile) -> list[tuple[str, str, str]]:
     """Path, rule and severity of each finding."""
     return [(finding.path, finding.rule, finding.severity) for finding in file.findings]

@@ -26,7 +26,7 @@ RANKS = {
     "resources": 0,
     "layout": 1,
     "model": 2,
-    "provenance": 2,
+    "provenance": 3,
     "hdf5": 3,
     "zarr": 3,
     "formats": 4,

@@ -11,7 +11,7 @@ import numpy as np
 from lazyusid.hdf5.reader import open_dataset, read_item_attributes
 from lazyusid.hdf5.source import HDF5Source
 from lazyusid.layout.chunking import plan_source
-from lazyusid.layout.folded import read_at
+from lazyusid.layout.sources import read_at
 from lazyusid.lazy.array import block_bytes, to_dask
 from lazyusid.model import Attributes
 from lazyusid.protocols import Array

@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from lazyusid.api.datasets import Dataset
-from lazyusid.api.main import MainDataset, Options
+from lazyusid.api.main import MainDataset
+from lazyusid.api.options import Options
 from lazyusid.display.text import describe_file
 from lazyusid.errors import Finding, NotMainError, UsidWarning
 from lazyusid.hdf5.reader import read_contents
@@ -158,6 +159,7 @@ def open(
     fill: Fill = None,
     keep_placeholders: bool = False,
     mask_unfinished: bool = True,
+    engine: Literal["auto", "raw", "h5py"] = "auto",
 ) -> UsidFile:
     """Open an h5USID file lazily; nothing of a Main is read and nothing stays open.
 
@@ -176,6 +178,9 @@ def open(
         Whether a side that is one dimension of size 1 keeps its axis.
     mask_unfinished
         Whether rows that a killed computation never reached count as not measured.
+    engine
+        ``"auto"`` reads past HDF5's lock wherever that is exact, ``"h5py"`` never does, and
+        ``"raw"`` refuses data that needs HDF5.
 
     Returns
     -------
@@ -194,7 +199,7 @@ def open(
     """
     contents = read_contents(path)
     _warn(contents)
-    return UsidFile(contents, Options(chunks, fill, keep_placeholders, mask_unfinished))
+    return UsidFile(contents, Options(chunks, fill, keep_placeholders, mask_unfinished, engine))
 
 
 def validate(path: str | os.PathLike[str]) -> list[Finding]:

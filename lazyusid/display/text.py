@@ -10,6 +10,9 @@ from lazyusid.layout.chunking import format_bytes
 from lazyusid.layout.dimension import Coordinate, Dimension
 from lazyusid.model import Storage
 
+TINY_CHUNK = 32 << 10
+MANY_BYTES = 16 << 20
+
 
 @dataclass(frozen=True)
 class MainText:
@@ -66,8 +69,27 @@ def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
 def describe_storage(storage: Storage) -> str:
     """Return layout, chunks, filters and size on disk in one line."""
     chunks = " x ".join(map(str, storage.chunks)) if storage.chunks else ""
-    parts = [storage.layout, chunks, "+".join(storage.filters), format_bytes(storage.stored)]
+    parts = [
+        storage.layout,
+        chunks,
+        "+".join(storage.filters),
+        format_bytes(storage.stored),
+        f"read as {storage.engine}",
+    ]
     return ", ".join(part for part in parts if part)
+
+
+def advise(storage: Storage) -> str:
+    """Return what to do about storage that is slow to read, "" where there is nothing."""
+    if storage.chunks is None or not storage.stored:
+        return ""
+    tiny = storage.chunk_bytes < TINY_CHUNK and storage.stored > MANY_BYTES
+    if not tiny:
+        return ""
+    return (
+        f"chunks of {format_bytes(storage.chunk_bytes)} are slow to read; "
+        "repack the file with chunks of 256 KiB to 4 MiB"
+    )
 
 
 def dimension_rows(text: MainText) -> list[list[str]]:
@@ -131,6 +153,7 @@ def draw_tree(
             lines.append(f"{indent}* {name}  {main.title}")
             lines += table(dimension_rows(main), f"{indent}    ")
             lines.append(f"{indent}    {describe_storage(main.storage)}")
+            lines += [f"{indent}    {advice}" for advice in [advise(main.storage)] if advice]
         else:
             lines.append(f"{indent}{name}{'/' * (path in inner)}")
     return lines

@@ -7,7 +7,6 @@ returns fewer bytes than asked for, so memory that was not written never reaches
 
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import NamedTuple
@@ -76,12 +75,9 @@ def pipeline_of(dataset: h5py.Dataset) -> Pipeline:
 
 def unknown(pipeline: Pipeline) -> list[Filter]:
     """Return the filters that neither we nor HDF5 as installed here can undo."""
-    plugins = find_spec("hdf5plugin") is not None
-    return [
-        step
-        for step in pipeline
-        if step.code not in BUILT_IN and not (plugins and step.code in NAMES) and not _decodes(step)
-    ]
+    foreign = [step for step in pipeline if step.code not in BUILT_IN and not _decodes(step)]
+    plugins = bool(foreign) and find_spec("hdf5plugin") is not None
+    return [step for step in foreign if not (plugins and step.code in NAMES)]
 
 
 def explain(steps: list[Filter]) -> str:
@@ -104,7 +100,7 @@ def prepare(pipeline: Pipeline, where: str) -> None:
     if missing:
         raise FilterError(f"{where}: {explain(missing)}", where, "filter")
     if any(step.code not in BUILT_IN for step in pipeline):
-        import_module("hdf5plugin")
+        import hdf5plugin  # noqa: F401 - registers its filters with HDF5
 
 
 def decodable(pipeline: Pipeline) -> bool:
@@ -180,7 +176,9 @@ Step = Callable[[Bytes, tuple[int, ...], Bytes], Bytes]
 
 @cache
 def _codecs() -> ModuleType:
-    return import_module("imagecodecs")
+    import imagecodecs
+
+    return imagecodecs
 
 
 def _array(result: Bytes | bytes) -> Bytes:

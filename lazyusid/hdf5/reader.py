@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lazyusid.errors import Finding, LayoutError, SourceError, UsidError
 from lazyusid.hdf5.attributes import read_attributes
+from lazyusid.hdf5.filters import explain, pipeline_of, unknown
 from lazyusid.hdf5.handles import lend
-from lazyusid.hdf5.source import HDF5Source, open_source, storage_of
+from lazyusid.hdf5.source import HDF5Source, Mark, mark, open_source, storage_of
 from lazyusid.hdf5.validate import (
     ANCILLARIES,
     POSITION,
@@ -34,7 +35,15 @@ from lazyusid.layout.dimension import Dimension, Kind, unique_names
 from lazyusid.layout.folding import Folding
 from lazyusid.layout.grid import Grid, find_grid
 from lazyusid.layout.tables import Table
-from lazyusid.model import Contents, Group, Main, ObjectReference, RegionReference, Side
+from lazyusid.model import (
+    Contents,
+    Group,
+    Main,
+    ObjectReference,
+    RegionReference,
+    Side,
+    ancestors,
+)
 
 UNFINISHED = "completed_positions"
 
@@ -61,6 +70,8 @@ class _Reader:
     walk: Walk = field(init=False)
     findings: list[Finding] = field(default_factory=list)
     attrs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sources: dict[str, HDF5Source] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
     sides: dict[tuple[Any, ...], tuple[Grid, tuple[Dimension, ...]]] = field(default_factory=dict)
 
     def contents(self) -> Contents:
@@ -146,10 +157,13 @@ class _Reader:
         sides = self._side(facts, POSITION), self._side(facts, SPECTROSCOPIC)
         (position, rows), (spectroscopic, columns) = map(self._fold, sides)
         dataset = self.file[facts.path]
+        missing = unknown(pipeline_of(dataset))
+        if missing:
+            self.findings.append(Finding(facts.path, "filter", "error", explain(missing)))
         return Main(
             file=self.path,
             path=facts.path,
-            source=open_source(self.file, facts.path, tuple(paths.values())),
+            source=open_source(self.file, facts.path, tuple(map(self._mark, paths.values()))),
             storage=storage_of(dataset),
             folding=Folding(position, spectroscopic),
             position=rows,
@@ -162,10 +176,20 @@ class _Reader:
             done=self._done(facts.path, position.points),
         )
 
+    def _mark(self, path: str) -> Mark:
+        if path not in self.marks:
+            self.marks[path] = mark(self.file, path)
+        return self.marks[path]
+
+    def _table_source(self, path: str) -> HDF5Source:
+        if path not in self.sources:
+            self.sources[path] = open_source(self.file, path)
+        return self.sources[path]
+
     def _side(self, facts: Facts, names: tuple[str, str]) -> Side:
         transposed = names == SPECTROSCOPIC
         indices, values = (
-            Table(open_source(self.file, facts.tables[name].path), transposed) for name in names
+            Table(self._table_source(facts.tables[name].path), transposed) for name in names
         )
         return Side(_namings(facts)[transposed], indices, values, _incomplete(facts, names))
 
@@ -195,21 +219,6 @@ class _Reader:
         )
         self.findings.append(Finding(path, "unfinished", "warning", message))
         return done
-
-
-def ancestors(path: str) -> list[str]:
-    """Return the groups above `path`, nearest first, ``"/"`` last.
-
-    Examples
-    --------
-    >>> ancestors("/Measurement_000/Channel_000/Raw_Data")
-    ['/Measurement_000/Channel_000', '/Measurement_000', '/']
-    """
-    found = []
-    while path != "/":
-        path = path.rpartition("/")[0] or "/"
-        found.append(path)
-    return found
 
 
 def open_dataset(path: str, name: str) -> HDF5Source:

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Literal, NamedTuple
 
 import h5py
@@ -14,12 +15,21 @@ from lazyusid.hdf5.disk import CAN_PREAD
 from lazyusid.hdf5.filters import Pipeline, decodable, pipeline_of, prepare
 from lazyusid.hdf5.handles import lend
 from lazyusid.hdf5.walk import address
+from lazyusid.layout.sources import FieldSource
 from lazyusid.model import Storage
-from lazyusid.protocols import Array, Region, extent
+from lazyusid.protocols import Array, BlockSource, Region, extent
 
 END_ROWS = 16
 
 Engine = Literal["raw chunks", "raw contiguous", "h5py"]
+
+
+class Mark(NamedTuple):
+    """What tells a table from another: path, address of its header, digest of its ends."""
+
+    path: str
+    address: int
+    digest: str
 
 
 class Identity(NamedTuple):
@@ -30,12 +40,12 @@ class Identity(NamedTuple):
     """
 
     inode: int
-    addresses: tuple[int, ...]
+    address: int
     shape: tuple[int, ...]
     dtype: str
     layout: str
-    digest: str
     timestamp: str
+    tables: tuple[Mark, ...]
 
 
 class Stamp(NamedTuple):
@@ -52,23 +62,26 @@ class Stamp(NamedTuple):
         return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def identify(file: h5py.File, name: str, tables: tuple[str, ...]) -> Identity:
-    """Return the identity of dataset `name` whose four tables are `tables` (or none)."""
-    dataset = file[name]
+def mark(file: h5py.File, path: str) -> Mark:
+    """Return the mark of the table at `path`."""
+    table = file[path]
     digest = hashlib.sha256()
-    for table in tables:
-        rows = file[table]
-        ends = (rows[:END_ROWS, :END_ROWS], rows[-END_ROWS:, -END_ROWS:]) if rows.size else ()
-        for end in ends:
+    if table.size:
+        for end in (table[:END_ROWS, :END_ROWS], table[-END_ROWS:, -END_ROWS:]):
             digest.update(np.ascontiguousarray(end).tobytes())
+    return Mark(path, address(table.id), digest.hexdigest())
+
+
+def identify(dataset: h5py.Dataset, inode: int, tables: tuple[Mark, ...]) -> Identity:
+    """Return the identity of a dataset with these tables in a file of this inode."""
     return Identity(
-        Stamp.of(file.filename).inode,
-        (address(dataset.id), *(address(file[table].id) for table in tables)),
+        inode,
+        address(dataset.id),
         dataset.shape,
         str(dataset.dtype),
         f"{layout_of(dataset)} {dataset.chunks}",
-        digest.hexdigest(),
         str(dataset.attrs.get("timestamp", "")),
+        tables,
     )
 
 
@@ -82,8 +95,6 @@ class HDF5Source:
         Absolute paths of the file and of the dataset in it.
     chunks
         Edges of an HDF5 chunk, or None.
-    tables
-        Paths of the four tables of a Main, else empty.
     identity, stamp
         What the dataset and the file were when this source was made.
     pipeline
@@ -98,7 +109,6 @@ class HDF5Source:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunks: tuple[int, ...] | None
-    tables: tuple[str, ...]
     identity: Identity
     stamp: Stamp
     pipeline: Pipeline
@@ -115,7 +125,8 @@ class HDF5Source:
         if Stamp.of(self.path) == self.stamp:
             return
         try:
-            found = identify(file, self.name, self.tables)
+            tables = tuple(mark(file, table.path) for table in self.identity.tables)
+            found = identify(file[self.name], Stamp.of(self.path).inode, tables)
         except (KeyError, OSError, RuntimeError, ValueError) as error:
             raise SourceError(
                 f"{self.path}:{self.name}: is gone since it was opened ({error}); open it again.",
@@ -183,22 +194,29 @@ class HDF5Source:
         return RawChunks(dataset, file.id.get_vfd_handle() if CAN_PREAD else -1, self.pipeline)
 
 
-def open_source(file: h5py.File, name: str, tables: tuple[str, ...] = ()) -> HDF5Source:
-    """Return the source of dataset `name` of an open file."""
+def open_source(file: h5py.File, name: str, tables: tuple[Mark, ...] = ()) -> HDF5Source:
+    """Return the source of a dataset of an open file; that of a Main with its tables' marks."""
     dataset = file[name]
     path = os.path.abspath(file.filename)
+    stamp = Stamp.of(path)
     return HDF5Source(
         path,
         name,
         dataset.shape,
         dataset.dtype,
         dataset.chunks,
-        tables,
-        identify(file, name, tables),
-        Stamp.of(path),
+        identify(dataset, stamp.inode, tables),
+        stamp,
         pipeline_of(dataset),
         choose_engine(dataset)[0],
     )
+
+
+def through_h5py(source: BlockSource) -> BlockSource:
+    """Return a source that leaves all reading to HDF5."""
+    if isinstance(source, FieldSource):
+        return replace(source, source=through_h5py(source.source))
+    return replace(source, engine="h5py") if isinstance(source, HDF5Source) else source
 
 
 def choose_engine(dataset: h5py.Dataset) -> tuple[Engine, str]:
@@ -246,6 +264,7 @@ def storage_of(dataset: h5py.Dataset) -> Storage:
         layout_of(dataset),
         dataset.chunks,
         tuple(step.name for step in pipeline_of(dataset)),
+        prod(dataset.chunks) * dataset.dtype.itemsize if dataset.chunks else 0,
         dataset.id.get_storage_size(),
         f"{engine} ({why})" if why else engine,
     )

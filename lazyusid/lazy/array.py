@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lazyusid.layout.chunking import DEFAULT_BYTES, Blocks
-from lazyusid.layout.folded import read_at
+from lazyusid.layout.sources import read_at
 from lazyusid.protocols import Array, BlockSource
 
 if TYPE_CHECKING:
