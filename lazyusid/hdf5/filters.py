@@ -203,11 +203,24 @@ def _lz4(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
 
 
 def _blosc(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
+    """Unpack what says of itself how long it is: bytes 4 to 8 unpacked, 12 to 16 packed."""
+    plain, packed = (int.from_bytes(stored[at : at + 4].tobytes(), "little") for at in (4, 12))
+    if plain != len(out) or packed != len(stored):
+        raise ValueError(f"{packed:,} bytes for {plain:,}, but has {len(stored):,}")
     return _array(_codecs().blosc_decode(stored, numthreads=1, out=out))
 
 
 def _szip(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
-    return _array(_codecs().szip_decode(stored, *values[:4], header=True, out=out))
+    """Unpack twice: the codec does not say what it wrote, and leaves what it did not as it was."""
+    results = []
+    for before in (0xFF, 0x00):
+        out[:] = before
+        results.append(
+            _array(_codecs().szip_decode(stored, *values[:4], header=True, out=out)).copy()
+        )
+    if not np.array_equal(*results):
+        raise ValueError("it ends too early")
+    return results[0]
 
 
 def _shuffle(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
