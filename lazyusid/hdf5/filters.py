@@ -212,15 +212,12 @@ def _blosc(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
 
 def _szip(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:
     """Unpack twice: the codec does not say what it wrote, and leaves what it did not as it was."""
-    results = []
-    for before in (0xFF, 0x00):
-        out[:] = before
-        results.append(
-            _array(_codecs().szip_decode(stored, *values[:4], header=True, out=out)).copy()
-        )
-    if not np.array_equal(*results):
+    found = []
+    for target in (np.full_like(out, 0xFF), np.zeros_like(out)):
+        found.append(_array(_codecs().szip_decode(stored, *values[:4], header=True, out=target)))
+    if not np.array_equal(found[0], found[1]):
         raise ValueError("it ends too early")
-    return results[0]
+    return found[0]
 
 
 def _shuffle(stored: Bytes, values: tuple[int, ...], out: Bytes) -> Bytes:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -332,3 +333,16 @@ def test_runs_hold_each_piece_once_and_stay_within_a_request():
     for run in found:
         span = (offsets + sizes)[order][run].max() - offsets[order][run].min()
         assert span <= disk.REQUEST_BYTES or len(run) == 1
+
+
+def test_an_eager_read_needs_little_more_memory_than_its_array(tmp_path):
+    path = tmp_path / "scan.h5"
+    write_main(path, np.zeros((4096, 2048), "f4"), chunks=(64, 512), compression="gzip")
+    main = lazyusid.open(path).main
+    main.read((0, 0))
+    tracemalloc.start()
+    found = main.read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.nbytes == 32 << 20
+    assert peak <= 1.15 * found.nbytes
