@@ -119,10 +119,12 @@ class RawChunks:
                 out[put] = self._dataset.fillvalue
                 continue
             try:
-                decode(stored, skipped, target)
+                chunk = decode(stored, skipped, target)
             except DecodeError as error:
                 raise DecodeError(f"chunk at {start}: {error}") from error
-            if not straight:
+            if chunk is not target:
+                out[put] = chunk.view(out.dtype).reshape(self._chunk)[take]
+            elif not straight:
                 out[put] = spare[take]
 
     def _pieces(self, region: Region) -> list[_Piece]:

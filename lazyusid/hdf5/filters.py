@@ -124,8 +124,8 @@ class Decoder:
         self._spare = [np.empty(size + 4 * len(pipeline), np.uint8) for _ in pipeline[1:]]
         self._plans: dict[int, list[tuple[Filter, Bytes | None]]] = {}
 
-    def decode(self, stored: Bytes, skipped: int, out: Bytes) -> None:
-        """Fill `out` with the chunk that `stored` packs.
+    def decode(self, stored: Bytes, skipped: int, out: Bytes) -> Bytes:
+        """Return the chunk that `stored` packs: in `out`, or `stored` where nothing was applied.
 
         Parameters
         ----------
@@ -151,8 +151,7 @@ class Decoder:
                 raise DecodeError(f"{step.name} cannot undo it: {error}") from error
         if len(stored) != self._size:
             raise DecodeError(f"{len(stored):,} bytes instead of {self._size:,}")
-        if stored is not out:
-            out[:] = stored
+        return stored
 
     def _plan(self, skipped: int) -> list[tuple[Filter, Bytes | None]]:
         """Return the filters to undo, last first, each with where its result goes; None: `out`.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, chain, groupby, pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,7 +71,45 @@ def to_dask(source: BlockSource, blocks: Blocks) -> da.Array:
         asarray=True,
         fancy=False,
     )
+    _pickle_as_runs(array)
     return array
+
+
+class Edges(tuple[int, ...]):
+    """Block edges of one axis that pickle as runs, so that ten thousand equal ones are one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _edges, (_runs(self),)
+
+
+class Starts(tuple[int, ...]):
+    """Where the blocks of one axis start and the last one ends; pickles as runs of edges."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _starts, (_runs(later - earlier for earlier, later in pairwise(self)),)
+
+
+Runs = tuple[tuple[int, int], ...]
+
+
+def _runs(edges: Iterable[int]) -> Runs:
+    return tuple((edge, sum(1 for _ in same)) for edge, same in groupby(edges))
+
+
+def _edges(runs: Runs) -> Edges:
+    return Edges(chain.from_iterable(repeat(edge, count) for edge, count in runs))
+
+
+def _starts(runs: Runs) -> Starts:
+    return Starts(accumulate(_edges(runs), initial=0))
+
+
+def _pickle_as_runs(array: da.Array) -> None:
+    """Put block edges that pickle small in the places where dask keeps them."""
+    array._chunks = tuple(map(Edges, array.chunks))
+    for blocks in array.dask.layers[array.name].io_deps.values():
+        blocks.chunks = array._chunks
+        blocks.starts = tuple(_starts(_runs(edges)) for edges in array._chunks)
 
 
 def block_bytes() -> int:

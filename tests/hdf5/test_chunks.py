@@ -292,7 +292,7 @@ def test_no_chunk_is_decoded_twice_in_a_full_read(tmp_path, monkeypatch):
 
     def counted(self, stored, skipped, out):
         decoded.append(len(stored))
-        decode(self, stored, skipped, out)
+        return decode(self, stored, skipped, out)
 
     monkeypatch.setattr(chunks.Decoder, "decode", counted)
     lazyusid.open(path).main.data.sum().compute(scheduler="single-threaded")
