@@ -1,8 +1,7 @@
 """Sources made of memory or of other sources, and numpy's basic indexing over any of them."""
 
-import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,32 +107,64 @@ class FieldSource:
 
 
 def read_at(source: BlockSource, key: Any) -> Array:
-    """Return what numpy's basic indexing `key` (ints, slices, an ellipsis) selects of a source.
+    """Return what `key` selects of a source.
 
-    Reads the smallest region that holds it; steps are taken in memory.
+    Reads the smallest region that holds it; steps and lists are taken in memory.
+
+    Parameters
+    ----------
+    source
+        What to read.
+    key
+        Ints, slices, lists of ints and an ellipsis. As numpy has it, but for lists on several
+        axes: each selects along its own axis.
+
+    Raises
+    ------
+    IndexError
+        Where an index is out of bounds, or there are more than axes.
 
     Examples
     --------
     >>> read_at(MemorySource(np.arange(10).reshape(2, 5)), (1, slice(None, None, -2)))
     array([9, 7, 5])
+    >>> read_at(MemorySource(np.arange(10).reshape(2, 5)), ([1, 0], 3))
+    array([8, 3])
     """
-    key = expand(key, source.shape)
-    region: list[slice] = []
-    inside: list[slice | int] = []
-    for part, size in zip(key, source.shape, strict=True):
-        if isinstance(part, slice):
-            chosen = range(*part.indices(size))
-            low, high = (min(chosen), max(chosen) + 1) if chosen else (0, 0)
-            region.append(slice(low, high))
-            inside.append(slice(None, None, part.step))
-        else:
-            at = operator.index(part)
-            if not -size <= at < size:
-                raise IndexError(f"index {at} is out of bounds for an axis of size {size}")
-            region.append(slice(at % size, at % size + 1))
-            inside.append(0)
-    found = source.read(tuple(region))
-    return np.asarray(found[tuple(inside)])
+    picks = [
+        _pick(part, size)
+        for part, size in zip(expand(key, source.shape), source.shape, strict=True)
+    ]
+    found = source.read(tuple(pick.region for pick in picks))
+    for axis, pick in enumerate(picks):
+        if pick.listed is not None:
+            found = found.take(pick.listed, axis)
+    return np.asarray(found[tuple(pick.inside for pick in picks)])
+
+
+class _Pick(NamedTuple):
+    """What to read along an axis, which of that to list, and what to select of the rest."""
+
+    region: slice
+    listed: Array | None
+    inside: slice | int
+
+
+def _pick(part: Any, size: int) -> _Pick:
+    if isinstance(part, slice):
+        chosen = range(*part.indices(size))
+        low, high = (min(chosen), max(chosen) + 1) if chosen else (0, 0)
+        return _Pick(slice(low, high), None, slice(None, None, part.step))
+    numbers = np.asarray(part)
+    if numbers.dtype.kind not in "iu":
+        raise IndexError(f"{part!r} is no index; use ints, slices and lists of ints")
+    if ((numbers < -size) | (numbers >= size)).any():
+        raise IndexError(f"index {part} is out of bounds for an axis of size {size}")
+    numbers = numbers % size if size else numbers
+    low, high = (int(numbers.min()), int(numbers.max()) + 1) if numbers.size else (0, 0)
+    if numbers.ndim == 0:
+        return _Pick(slice(low, high), None, 0)
+    return _Pick(slice(low, high), numbers - low, slice(None))
 
 
 def expand(key: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:

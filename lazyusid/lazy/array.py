@@ -69,7 +69,6 @@ def to_dask(source: BlockSource, blocks: Blocks) -> da.Array:
         inline_array=True,
         lock=False,
         asarray=True,
-        fancy=False,
     )
     _pickle_as_runs(array)
     return array
@@ -107,7 +106,9 @@ def _starts(runs: Runs) -> Starts:
 def _pickle_as_runs(array: da.Array) -> None:
     """Put block edges that pickle small in the places where dask keeps them."""
     array._chunks = tuple(map(Edges, array.chunks))
-    for blocks in array.dask.layers[array.name].io_deps.values():
+    layer = array.dask.layers[array.name]
+    layer.collection_annotations["chunks"] = array._chunks
+    for blocks in layer.io_deps.values():
         blocks.chunks = array._chunks
         blocks.starts = tuple(_starts(_runs(edges)) for edges in array._chunks)
 
