@@ -3,22 +3,21 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from lazyusid.layout.folded import MemorySource
 from lazyusid.layout.folding import Folding
 from lazyusid.layout.grid import find_grid
+from lazyusid.layout.sources import MemorySource
 from lazyusid.layout.tables import Table
 from lazyusid.protocols import BlockSource, Region, extent
 from tests.builders import Side
 
 
-def table_of(
-    rows: ArrayLike, dtype: DTypeLike | None = None, *, transposed: bool = False
-) -> Table:
+def table_of(rows: ArrayLike, dtype: DTypeLike | None = None, *, transposed: bool = False) -> Table:
     """A table in memory; `rows` are point-major however it is stored."""
     given = np.asarray(rows, dtype)
     return Table(MemorySource(given.T if transposed else given), transposed)
@@ -69,6 +68,10 @@ class CountingSource:
         self.regions.append(region)
         return self.source.read(region)
 
+    def read_into(self, region: Region, out: NDArray[Any]) -> None:
+        self.regions.append(region)
+        self.source.read_into(region, out)
+
     @property
     def elements(self) -> int:
         """How many elements were read, those read twice counted twice."""
@@ -100,13 +103,17 @@ class RasterTable:
     """The index table of a raster of `sizes`, slowest first, made while it is read."""
 
     sizes: tuple[int, ...]
-    dtype: np.dtype[Any] = np.dtype("u4")
+    stored: str = "u4"
     chunks: None = None
     token: str = "raster"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return int(np.prod(self.sizes)), len(self.sizes)
+        return prod(self.sizes), len(self.sizes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.stored)
 
     def read(self, region: Region) -> NDArray[Any]:
         points = np.arange(region[0].start, region[0].stop)
@@ -114,3 +121,6 @@ class RasterTable:
         for column in range(len(self.sizes) - 1, -1, -1):
             points, rows[:, column] = np.divmod(points, self.sizes[column])
         return rows[:, region[1]]
+
+    def read_into(self, region: Region, out: NDArray[Any]) -> None:
+        out[...] = self.read(region)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import ceil, lcm, log, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ Request = str | Mapping[str, int] | tuple[int | tuple[int, ...], ...]
 
 DEFAULT_BYTES = 8 << 20
 MAX_TASKS = 10_000
+MAX_EXCESS = 16
+"""How far blocks may exceed the bytes asked for to read less twice."""
 TASK_BYTES = 200_000
 """What a task costs beside its data, as bytes that could be read meanwhile."""
 
@@ -191,7 +193,7 @@ def plan_blocks(
     """
     if isinstance(request, Mapping):
         blocks = _named_blocks(folding.shape, dims, itemsize, request, max_bytes)
-    elif not isinstance(request, str):
+    elif isinstance(request, tuple | list):
         blocks = _given_blocks(folding.shape, tuple(request))
     elif request not in ("auto", "spectra", "images"):
         raise ValueError(
@@ -204,7 +206,7 @@ def plan_blocks(
             _cuts(folding.position, rows, whole=request == "images"),
             _cuts(folding.spectroscopic, columns, whole=request == "spectra"),
             itemsize,
-            max(max_bytes, nbytes // MAX_TASKS),
+            max(max_bytes, nbytes // MAX_TASKS, prod(storage or ()) * itemsize // MAX_EXCESS),
         )
         blocks = tuple(map(_edges, folding.shape, position.edge + spectroscopic.edge))
     return BlockPlan(folding, dims, itemsize, storage, blocks, stored, engine)
@@ -240,7 +242,7 @@ def _cuts(grid: Grid, unit: int, whole: bool) -> list[_Cut]:
         for count in sorted(_counts(size, tail, unit)):
             edge = (1,) * axis + (count,) + grid.shape[axis + 1 :]
             blocks = prod(grid.shape[:axis]) * ceil(size / count)
-            if blocks <= 100 * MAX_TASKS:
+            if blocks <= MAX_TASKS:
                 cost = _amplification(grid, tuple(map(_edges, grid.shape, edge)), unit)
                 cuts.append(_Cut(edge, count * tail, blocks, cost))
     return cuts
@@ -259,14 +261,16 @@ def _cheapest(
 ) -> tuple[_Cut, _Cut]:
     """Return the pair of cuts that costs least; memory beyond `max_bytes` must earn its keep."""
 
-    def cost(pair: tuple[_Cut, _Cut]) -> tuple[bool, float, int]:
+    def cost(pair: tuple[_Cut, _Cut]) -> tuple[bool, bool, float, int]:
         row, column = pair
         block = row.points * column.points * itemsize
         tasks = row.blocks * column.blocks
         overhead = 1 + TASK_BYTES / max(block, 1)
         excess = max(1.0, block / max_bytes) ** 0.5
         amplification = row.amplification * column.amplification
-        return tasks > MAX_TASKS, amplification * overhead * excess, column.blocks
+        too_large = block > MAX_EXCESS * max_bytes
+        dear = amplification * overhead * excess
+        return too_large, tasks > MAX_TASKS, dear, column.blocks
 
     return min(product(rows, columns), key=cost)
 
@@ -278,11 +282,25 @@ def _edges(size: int, edge: int) -> tuple[int, ...]:
     return (edge,) * full + ((rest,) if rest else ())
 
 
+def _edge(entry: Any, whole: int | None = None) -> int:
+    """Return a requested block edge; -1 stands for the whole axis where that is given."""
+    edge = int(entry) if isinstance(entry, int | np.integer) else 0
+    if edge == -1 and whole is not None:
+        return max(whole, 1)
+    if edge < 1:
+        raise ValueError(
+            f"chunks: {entry!r} is no block edge; use positive integers, or -1 for all."
+        )
+    return edge
+
+
 def _given_blocks(shape: tuple[int, ...], request: tuple[int | tuple[int, ...], ...]) -> Blocks:
     if len(request) != len(shape):
         raise ValueError(f"chunks={request}: {len(shape)} axes need {len(shape)} entries.")
     blocks = tuple(
-        _edges(size, size if entry == -1 else entry) if isinstance(entry, int) else tuple(entry)
+        tuple(map(_edge, entry))
+        if isinstance(entry, tuple | list)
+        else _edges(size, _edge(entry, size))
         for size, entry in zip(shape, request, strict=True)
     )
     if tuple(map(sum, blocks)) != shape:
@@ -302,7 +320,7 @@ def _named_blocks(
     if unknown:
         raise ValueError(f"chunks: no dimension {sorted(unknown)}; there are {list(dims)}.")
     edges = [
-        min(request[name], size) if request.get(name, -1) != -1 else size
+        min(_edge(request[name], size), size) if name in request else size
         for name, size in zip(dims, shape, strict=True)
     ]
     for axis, name in enumerate(dims):
@@ -354,4 +372,8 @@ def _touched(grid: Grid, blocks: Blocks, unit: int) -> int:
     point = np.arange(grid.points) if grid.lookup is None else grid.lookup.astype(np.int64)
     units = ceil(grid.points / unit)
     pairs = (block * units + point // unit)[point >= 0]
-    return len(np.unique(pairs))
+    if prod(map(len, blocks)) * units > 8 * len(point) + MAX_TASKS:
+        return len(np.unique(pairs))
+    met = np.zeros(prod(map(len, blocks)) * units, bool)
+    met[pairs] = True
+    return int(np.count_nonzero(met))

@@ -170,16 +170,21 @@ def fit_uniform(values: NDArray[np.float64], precision: float) -> tuple[float, f
         return None
     if len(values) == 1:
         return float(values[0]), 1.0
+    peak = float(np.abs(values).max())
+    if peak == 0:
+        return None
+    relative = values / peak
     steps = np.arange(len(values)) - (len(values) - 1) / 2
-    mean = float(values.mean())
-    scale = float(np.dot(steps, values - mean) / np.dot(steps, steps))
-    rounding = 4 * precision * float(np.abs(values).max())
+    mean = float(relative.mean())
+    scale = float(np.dot(steps, relative - mean) / np.dot(steps, steps))
+    rounding = 4 * precision
     if scale == 0 or (len(values) > 2 and abs(scale) * (len(values) - 1) <= 2 * rounding):
         return None
     tolerance = max(rounding, 1e-3 * abs(scale))
-    if float(np.abs(values - mean - scale * steps).max()) > tolerance:
+    if float(np.abs(relative - mean - scale * steps).max()) > tolerance:
         return None
-    return mean + scale * float(steps[0]), scale
+    offset, step = peak * (mean + scale * float(steps[0])), peak * scale
+    return (offset, step) if np.isfinite([offset, step]).all() else None
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

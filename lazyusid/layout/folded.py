@@ -65,7 +65,8 @@ class FoldedSource:
     def token(self) -> str:
         """Digest of the matrix's token, the folding and the fill."""
         digest = hashlib.sha256(repr((self.source.token, self.shape, self.fill)).encode())
-        for grid in self.folding:
+        for side, grid in zip(self.folding._fields, self.folding, strict=True):
+            digest.update(side.encode())
             digest.update(b"" if grid.lookup is None else grid.lookup.tobytes())
         return digest.hexdigest()
 
@@ -200,14 +201,19 @@ def filling(dtype: np.dtype[Any], fill: Fill = None) -> Array:
         return np.full((), np.nan, wider)
     value = np.zeros((), dtype)
     for name in dtype.names or ():
-        if dtype[name].kind in "fc":
-            value[name] = np.nan
+        if dtype[name].base.kind in "fcV":
+            value[name] = filling(dtype[name].base)
     return value
 
 
 def _given_fill(dtype: np.dtype[Any], fill: Fill) -> Array:
-    value = np.full((), fill, dtype)
-    if dtype.kind in "biu" and value.item() != fill:
+    try:
+        with np.errstate(invalid="ignore"):
+            value = np.full((), fill, dtype)
+        exact = dtype.kind not in "biu" or value.item() == fill
+    except (ValueError, TypeError, OverflowError):
+        exact = False
+    if not exact:
         raise LayoutError(f"fill={fill!r} is no {dtype}; give a value of the data's own dtype.")
     return value
 

@@ -155,7 +155,8 @@ def _find_raster(table: Table) -> Grid | None:
 
 
 def _is_ascending(levels: Array) -> bool:
-    return bool((levels[1:] > levels[:-1]).all() and (levels == np.rint(levels)).all())
+    whole = np.isfinite(levels).all() and (levels == np.rint(levels)).all()
+    return bool(whole and (levels[1:] > levels[:-1]).all())
 
 
 class _Placement(NamedTuple):
@@ -183,7 +184,7 @@ class _Placement(NamedTuple):
     def grid(self, lookup: NDArray[np.signedinteger]) -> Grid:
         filled = f"{self.points:,} points in a {_box(self.shape)} box"
         if self.points < self.cells:
-            reason = f"{filled}, {self.points / self.cells:.0%}"
+            reason = f"{filled}, {_percent(self.points / self.cells)}"
             return Grid(self.shape, self.columns, self.points, "partial", reason, lookup)
         reason = f"{filled}, not in raster order"
         return Grid(self.shape, self.columns, self.points, "permuted", reason, lookup)
@@ -197,7 +198,8 @@ def _find_placement(table: Table) -> Grid:
     if 2 * table.points < placement.cells:
         share = table.points / placement.cells
         box = _box(placement.shape)
-        return scattered(table.points, f"{table.points:,} points in a {box} box, {share:.2g}")
+        reason = f"{table.points:,} points in a {box} box, {_percent(share)}"
+        return scattered(table.points, reason)
     lookup = placement.lookup()
     repeated = table.points - np.count_nonzero(lookup >= 0)
     if repeated:
@@ -266,6 +268,10 @@ def _as_run(points: NDArray[np.int64]) -> Points:
 
 def _smallest_int(points: int) -> np.dtype[np.signedinteger]:
     return np.min_scalar_type(-max(points, 1))
+
+
+def _percent(share: float) -> str:
+    return f"{min(100 * share, 99):.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def _box(shape: tuple[int, ...]) -> str:

@@ -155,7 +155,7 @@ def _pick(part: Any, size: int) -> _Pick:
         chosen = range(*part.indices(size))
         low, high = (min(chosen), max(chosen) + 1) if chosen else (0, 0)
         return _Pick(slice(low, high), None, slice(None, None, part.step))
-    numbers = np.asarray(part)
+    numbers = np.asarray(part, None if np.size(part) else np.intp)
     if numbers.dtype.kind not in "iu":
         raise IndexError(f"{part!r} is no index; use ints, slices and lists of ints")
     if ((numbers < -size) | (numbers >= size)).any():

@@ -190,9 +190,7 @@ def test_a_stage_that_drifts_is_kept_for_every_point() -> None:
 
 @pytest.mark.parametrize("scan", ["raster", "shuffled"])
 @pytest.mark.parametrize("on", [[1], [2], [1, 2]])
-def test_a_coordinate_runs_over_just_the_dimensions_it_depends_on(
-    on: list[int], scan: str
-) -> None:
+def test_a_coordinate_runs_over_just_the_dimensions_it_depends_on(on: list[int], scan: str) -> None:
     values = dependent_values((3, 2, 4), 0, on, base=[1, 2, 3])
     side = grid_side((3, 2, 4), ["A", "B", "C"], values=[values, (0, 1), range(4)], scan=scan)
     a = coordinates_of(dimensions_of(side))["A"]
@@ -291,6 +289,9 @@ class _Scaled:
 
     def read(self, region: Region) -> NDArray[Any]:
         return (self.table.read(region) / 2).astype("f4")
+
+    def read_into(self, region: Region, out: NDArray[Any]) -> None:
+        out[...] = self.read(region)
 
 
 def test_values_of_a_raster_are_read_once_and_the_table_is_never_held() -> None:

@@ -13,21 +13,17 @@ from numpy.typing import NDArray
 
 from lazyusid.errors import LayoutError
 from lazyusid.layout.folded import (
-    FieldSource,
     FoldedSource,
     MeasuredSource,
-    MemorySource,
-    TransposedSource,
-    expand,
     filling,
     fold,
-    read_at,
     split,
     unfold,
 )
 from lazyusid.layout.folding import Folding
 from lazyusid.layout.grid import find_grid, raster, scattered
-from lazyusid.protocols import Region, whole
+from lazyusid.layout.sources import MemorySource, TransposedSource
+from lazyusid.protocols import Region, extent, whole
 from tests import oracle
 from tests.builders import Side, grid_side, random_side, scattered_side, take_points
 from tests.sources import CountingSource, folding_of, index_table
@@ -166,6 +162,20 @@ def test_a_region_is_the_same_slice_of_the_whole_and_no_chunk_is_read_twice(
 
 
 @settings(deadline=None)
+@given(seed=seeds, kind=kinds, other=kinds, dtype=dtypes)
+def test_reading_into_an_array_fills_all_of_it_with_what_reading_gives(
+    seed: int, kind: Any, other: Any, dtype: str
+) -> None:
+    case = random_case(seed, kind, other, dtype)
+    mask = MeasuredSource(case.folding, "")
+    for source in (FoldedSource(MemorySource(case.matrix), case.folding), mask):
+        region = random_region(seed, source.shape)
+        out = np.full(extent(region), 99).astype(source.dtype)
+        source.read_into(region, out)
+        assert_array_equal(out, source.read(region), strict=True)
+
+
+@settings(deadline=None)
 @given(seed=seeds, kind=kinds, other=kinds)
 def test_from_contiguous_storage_only_the_elements_asked_for_are_read(
     seed: int, kind: Any, other: Any
@@ -296,7 +306,8 @@ def test_missing_elements_are_nan_in_the_smallest_float_that_is_exact(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "fill"), [("i2", -1), ("u1", 0), ("?", False), ("f4", 0.5), ("f4", np.nan), ("c8", 1j)]
+    ("dtype", "fill"),
+    [("i2", -1), ("u1", 0), ("?", False), ("f4", 0.5), ("f4", np.nan), ("c8", 1j)],
 )
 def test_a_given_fill_keeps_the_dtype(dtype: str, fill: Any) -> None:
     value = filling(np.dtype(dtype), fill)
@@ -373,99 +384,6 @@ def test_measured_elements_are_those_that_the_matrix_fills(
     assert_array_equal(mask.read(region), ~np.isnan(case.folded)[region])
 
 
-# ---------------------------------------------------------------------------- other adapters
-
-
-@settings(deadline=None)
-@given(seed=seeds, order=st.permutations(range(3)))
-def test_a_transposed_source_reads_as_the_transposed_array(seed: int, order: list[int]) -> None:
-    array = np.arange(60).reshape(3, 4, 5)
-    source = TransposedSource(MemorySource(array), tuple(order))
-    turned = array.transpose(order)
-    region = random_region(seed, turned.shape)
-    assert (source.shape, source.dtype) == (turned.shape, turned.dtype)
-    assert_array_equal(source.read(region), turned[region])
-
-
-def test_a_field_reads_as_the_field_of_the_array() -> None:
-    array = np.zeros((3, 4), [("A", "f4"), ("n", "i2")])
-    array["n"] = np.arange(12).reshape(3, 4)
-    source = FieldSource(MemorySource(array, chunks=(2, 2)), "n")
-    assert (source.shape, source.dtype, source.chunks) == ((3, 4), np.dtype("i2"), (2, 2))
-    found = source.read((slice(1, 3), slice(0, 2)))
-    assert found.flags.c_contiguous
-    assert_array_equal(found, array["n"][1:3, :2])
-
-
-# ---------------------------------------------------------------------------- basic indexing
-
-ends = st.none() | st.integers(-8, 8)
-slices = st.builds(slice, ends, ends, st.none() | st.sampled_from([-3, -2, -1, 1, 2, 3]))
-
-
-@st.composite
-def keys(draw: st.DrawFn) -> tuple[Any, ...]:
-    """Basic indices of an array of shape (4, 5, 6), some with an ellipsis."""
-    parts = [draw(slices | st.integers(-size, size - 1)) for size in (4, 5, 6)]
-    kept = draw(st.integers(0, 3))
-    dots = draw(st.booleans())
-    if not dots:
-        return tuple(parts[:kept])
-    tail = draw(st.integers(0, 3 - kept))
-    return (*parts[:kept], ..., *parts[3 - tail :])
-
-
-@settings(deadline=None, max_examples=300)
-@given(key=keys())
-def test_any_basic_index_gives_what_numpy_gives(key: tuple[Any, ...]) -> None:
-    array = np.arange(120).reshape(4, 5, 6)
-    source = CountingSource(MemorySource(array))
-    found = read_at(source, key)
-    assert isinstance(found, np.ndarray)
-    assert_array_equal(found, array[key], strict=True)
-    assert len(source.regions) == 1
-    for part, size in zip(source.regions[0], array.shape, strict=True):
-        assert 0 <= part.start <= part.stop <= size
-        assert part.step is None
-
-
-@settings(deadline=None)
-@given(start=ends, stop=ends, step=st.sampled_from([-3, -2, 2, 3]))
-def test_a_stepped_slice_reads_from_its_first_to_its_last_element(
-    start: int | None, stop: int | None, step: int
-) -> None:
-    source = CountingSource(MemorySource(np.arange(7)))
-    key = slice(start, stop, step)
-    read_at(source, key)
-    chosen = np.arange(7)[key]
-    expected = int(np.ptp(chosen)) + 1 if len(chosen) else 0
-    assert source.elements == expected
-
-
-@pytest.mark.parametrize("key", [..., (), slice(None), np.int64(-1), (np.uint8(2), ...)])
-def test_what_is_not_named_is_taken_whole(key: Any) -> None:
-    array = np.arange(12).reshape(3, 4)
-    assert_array_equal(read_at(MemorySource(array), key), array[key])
-
-
-@pytest.mark.parametrize("key", [3, -4, (0, 4), (0, -5), (..., 4)])
-def test_an_index_out_of_bounds_is_an_index_error(key: Any) -> None:
-    with pytest.raises(IndexError, match="out of bounds"):
-        read_at(MemorySource(np.zeros((3, 4))), key)
-
-
-@pytest.mark.parametrize("key", [(0, 0, 0), (..., 0, ...), (slice(None),) * 3, (0, 0, 0, ...)])
-def test_too_many_indices_are_an_index_error(key: Any) -> None:
-    with pytest.raises(IndexError, match="too many indices"):
-        expand(key, (3, 4))
-
-
-@pytest.mark.parametrize("key", ["X", 1.5, [0, 1], np.array([0, 1]), None])
-def test_an_index_that_is_not_basic_is_refused(key: Any) -> None:
-    with pytest.raises((TypeError, IndexError)):
-        read_at(MemorySource(np.zeros((3, 4))), key)
-
-
 # ---------------------------------------------------------------------------- names
 
 
@@ -509,18 +427,6 @@ def test_the_token_knows_which_side_is_permuted() -> None:
     columns = FoldedSource(source, Folding(plain, turned))
     assert not np.array_equal(rows.read(whole((4, 4))), columns.read(whole((4, 4))))
     assert rows.token != columns.token
-
-
-def test_tokens_of_fields_and_transposes_differ_from_their_sources() -> None:
-    source = MemorySource(np.zeros((2, 2), [("A", "f4"), ("B", "f4")]), "t")
-    tokens = [
-        source.token,
-        FieldSource(source, "A").token,
-        FieldSource(source, "B").token,
-        TransposedSource(source, (1, 0)).token,
-        TransposedSource(source, (0, 1)).token,
-    ]
-    assert len(set(tokens)) == 5
 
 
 def test_scattered_points_are_read_as_they_stand() -> None:

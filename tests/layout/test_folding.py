@@ -22,9 +22,7 @@ def numbers(points: Points) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(KINDS), other=st.sampled_from(KINDS)
-)
+@given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(KINDS), other=st.sampled_from(KINDS))
 def test_a_folding_is_its_position_grid_then_its_spectroscopic_grid(
     seed: int, kind: Any, other: Any
 ) -> None:

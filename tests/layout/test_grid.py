@@ -2,7 +2,7 @@
 
 import re
 import tracemalloc
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def random_cut(rng: np.random.Generator, shape: tuple[int, ...]) -> list[Region]
     for size in shape:
         inner = np.sort(rng.choice(np.arange(1, size), rng.integers(0, size), replace=False))
         edges = [0, *inner.tolist(), size]
-        axes.append([slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)])
+        axes.append([slice(*pair) for pair in pairwise(edges)])
     return list(product(*axes))
 
 

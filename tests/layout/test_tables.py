@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from lazyusid.layout import tables
-from lazyusid.layout.folded import MemorySource
+from lazyusid.layout.sources import MemorySource
 from lazyusid.layout.tables import Table, cycle, find_strides, learn_cycles
 from tests.builders import grid_side
 from tests.sources import CountingSource, RasterTable, index_table, table_of
@@ -86,7 +86,9 @@ def test_the_levels_of_any_raster_are_learnt_whatever_the_slabs(
     monkeypatch.setattr(tables, "SLAB_ROWS", slab)
     counters = [np.arange(size) * 3 + 1 for size in sizes]
     table = index_table(grid_side(sizes, counters=counters), transposed=transposed)
-    for levels, counter in zip(learn_cycles(table, sizes, strides_of(sizes)), counters, strict=True):
+    for levels, counter in zip(
+        learn_cycles(table, sizes, strides_of(sizes)), counters, strict=True
+    ):
         assert_array_equal(levels, counter)
 
 
@@ -155,7 +157,7 @@ def test_strides_of_an_empty_table_are_zero() -> None:
 
 @pytest.mark.parametrize("sizes", [(10**10,), (3, 10**9), (10**5, 10**5), (1, 2, 2**40)])
 def test_the_strides_of_a_long_table_take_a_head_and_a_few_rows(sizes: tuple[int, ...]) -> None:
-    source = CountingSource(RasterTable(sizes, np.dtype("u8")))
+    source = CountingSource(RasterTable(sizes, "u8"))
     strides = find_strides(Table(source, False))
     expected = zip(strides_of(sizes), sizes, strict=True)
     assert strides == [source.shape[0] if size == 1 else stride for stride, size in expected]

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 import lazyusid
 from lazyusid.layout.chunking import DEFAULT_BYTES, Blocks
 from lazyusid.layout.dimension import Dimension
-from lazyusid.layout.folded import FoldedSource, MemorySource
+from lazyusid.layout.folded import FoldedSource
 from lazyusid.layout.folding import Folding
 from lazyusid.layout.grid import raster
+from lazyusid.layout.sources import MemorySource
 from lazyusid.lazy.array import DASK_DEFAULT, Indexable, block_bytes, to_dask
 from tests.builders import Side, grid_side, placeholder_side, write_results, write_usid
 from tests.sources import CountingSource, folding_of
@@ -194,6 +195,9 @@ def test_lists_and_masks_select_what_numpy_selects() -> None:
     expected = np.arange(48 * 80, dtype="f4").reshape(SHAPE)
     array = to_dask(folded(counted()), BLOCKS)
     assert_array_equal(array[[4, 0, 4]].compute(), expected[[4, 0, 4]])
+    assert_array_equal(array[[]].compute(), expected[[]])
+    assert_array_equal(array[3, [2, 0], 1].compute(), expected[3, [2, 0], 1])
+    assert_array_equal(array[1:5][:, ::2][[3, 0]].compute(), expected[1:5][:, ::2][[3, 0]])
     mask = np.arange(20) % 3 == 0
     assert_array_equal(array[..., mask].compute(), expected[..., mask])
     assert_array_equal(array[array > 3000].compute(), expected[expected > 3000])
@@ -251,9 +255,7 @@ def test_masking_unfinished_rows_changes_the_name(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     source = write_usid(path, np.ones((6, 4)), grid_side((2, 3)), grid_side((4,), ["B"]))
     matrix, done = np.ones((6, 1), "f4"), np.arange(6) < 4
-    write_results(
-        path, source, matrix=matrix, spectroscopic=placeholder_side(), completed=done
-    )
+    write_results(path, source, matrix=matrix, spectroscopic=placeholder_side(), completed=done)
     with pytest.warns(lazyusid.UsidWarning, match="4 of 6"):
         masked, bare = (lazyusid.open(path, mask_unfinished=mask)["Fit"] for mask in (True, False))
     assert masked.data.name != bare.data.name
@@ -345,6 +347,33 @@ def test_a_raster_of_10_000_blocks_pickles_below_10_kb(
     if used:
         main.data[0].sum().compute()
     assert len(module.dumps(main.data)) < 10_000
+
+
+@pytest.mark.parametrize("module", [pickle, cloudpickle])
+def test_10_000_blocks_along_one_axis_pickle_below_10_kb(tmp_path: Path, module: Any) -> None:
+    write_usid(tmp_path / "a.h5", np.ones((10_000, 2), "f4"), _line(10_000, "X"), _line(2, "B"))
+    main = lazyusid.open(tmp_path / "a.h5", chunks={"X": 1}).main
+    assert main.data.npartitions == 10_000
+    parcel = module.dumps(main.data)
+    assert len(parcel) < 10_000
+    again = pickle.loads(parcel)
+    assert again.chunks == main.data.chunks
+    assert again[9990:].sum().compute() == 20
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    edges=st.tuples(
+        st.lists(st.integers(0, 4), min_size=1, max_size=9).map(tuple),
+        st.lists(st.integers(0, 4), min_size=1, max_size=9).map(tuple),
+    )
+)
+def test_blocks_of_any_edges_compute_after_a_pickle(edges: Blocks) -> None:
+    matrix = np.random.default_rng(0).random(tuple(map(sum, edges)))
+    again = pickle.loads(pickle.dumps(to_dask(MemorySource(matrix), edges)))
+    assert again.chunks == edges
+    assert_array_equal(again.compute(scheduler="synchronous"), matrix, strict=True)
+    assert_array_equal((again + 1)[::2].compute(scheduler="synchronous"), matrix[::2] + 1)
 
 
 def test_a_task_of_10_000_blocks_carries_no_graph(tmp_path: Path) -> None:
