@@ -1,6 +1,9 @@
 """The command line: ``lazyusid info``, ``validate`` and ``demo``."""
 
+import errno
+import io
 import json
+import math
 import os
 import sys
 import tempfile
@@ -17,6 +20,9 @@ from lazyusid.demo import run_demo
 from lazyusid.display.text import describe_storage, draw_tree, safe
 from lazyusid.errors import Finding, UsidError, UsidWarning
 
+CLOSED_PIPE = (errno.EPIPE, errno.EINVAL)
+"""What writing to a reader that is gone gives, on POSIX and on Windows."""
+
 
 class _Commands(click.Group):
     """Commands whose errors end in one line: ours as messages, a closed pipe in silence."""
@@ -26,15 +32,19 @@ class _Commands(click.Group):
             return super().invoke(context)
         except UsidError as error:
             raise click.ClickException(safe(str(error))) from error
-        except BrokenPipeError:
+        except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
+            if error.errno in CLOSED_PIPE:
+                sys.exit(1)
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lazyusid")
 def main() -> None:
     """Read h5USID files lazily."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     warnings.simplefilter("ignore", UsidWarning)
 
 
@@ -132,5 +142,5 @@ def _as_json(file: UsidFile) -> dict[str, Any]:
 
 
 def _number(values: Any) -> float | None:
-    """Return the only value as JSON can hold it: None for none and for NaN."""
-    return float(values[0]) if len(values) and values[0] == values[0] else None
+    """Return the only value as JSON can hold it: None for none, NaN and infinity."""
+    return float(values[0]) if len(values) and math.isfinite(values[0]) else None

@@ -14,6 +14,7 @@
     UsidWarning(UserWarning)      a tolerated deviation, once per call of open and rule
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +71,11 @@ class JobError(UsidError, RuntimeError):
 
 class UsidWarning(UserWarning):
     """A tolerated deviation from the format, once per call of `open` and rule."""
+
+
+def warn(message: str) -> None:
+    """Warn of a tolerated deviation, anew at each call and not once a process."""
+    warnings.warn_explicit(message, UsidWarning, __file__, 0, registry={})
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,39 @@ class ObjectReference(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class RegionReference:
-    """An attribute that points at rows and columns of a dataset of the same file."""
+    """An attribute that points at rows and columns of a dataset of the same file.
+
+    Attributes
+    ----------
+    path
+        The dataset.
+    row_runs, column_runs
+        First number and end of each run of rows and of columns, shape (runs, 2), ascending.
+    """
 
     path: str
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
+    row_runs: NDArray[np.int64]
+    column_runs: NDArray[np.int64]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Numbers of the rows, ascending."""
+        return _numbers(self.row_runs)
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Numbers of the columns, ascending."""
+        return _numbers(self.column_runs)
+
+
+def _numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers in `runs`, shape (runs, 2)."""
+    lengths = runs[:, 1] - runs[:, 0]
+    before = np.cumsum(lengths) - lengths
+    numbers: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(
+        runs[:, 0] - before, lengths
+    )
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,6 @@
 """RosettaSciIO's reading protocol: a file -> one dict a signal, as HyperSpy takes them."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +10,7 @@ import numpy as np
 from lazyusid.api.files import UsidFile
 from lazyusid.api.files import open as open_file
 from lazyusid.api.main import MainDataset
-from lazyusid.errors import NotMainError, UsidError, UsidWarning
+from lazyusid.errors import NotMainError, UsidError, warn
 from lazyusid.layout.chunking import Request
 from lazyusid.layout.dimension import Dimension
 from lazyusid.model import Attributes, ObjectReference, RegionReference, base, parent
@@ -84,8 +83,13 @@ def file_reader(
     UsidWarning
         For each rule that the file breaks, and for each Main that could not be read.
     """
-    if not os.path.isfile(filename):
+    if not os.path.exists(filename):
         raise FileNotFoundError(f"{os.fspath(filename)}: there is no such file.")
+    if axis_order not in ("slowest_first", "file") or navigate not in ("auto", True, False):
+        raise ValueError(
+            f"axis_order={axis_order!r}, navigate={navigate!r}: use 'slowest_first' or 'file', and "
+            "'auto' or a bool."
+        )
     ignore = ignore_non_uniform_dims if ignore_non_linear_dims is None else ignore_non_linear_dims
     face = _Face(os.fspath(filename), lazy, ignore, non_uniform_axes, navigate, axis_order, signal)
     return _each(_chosen(open_file(filename, chunks=chunks), dataset_path), face)
@@ -105,6 +109,8 @@ class _Face:
 
     def describe(self, main: MainDataset) -> Signal:
         """Return the dict of one Main."""
+        if self.lazy and 0 in main.shape:
+            raise ValueError("it has no elements, and a lazy signal needs some")
         chosen = self._signal_dims(main)
         order = main.file_dims if self.axis_order == "file" else main.dims
         dims = tuple(sorted(order, key=lambda name: name in chosen))
@@ -128,12 +134,13 @@ class _Face:
     def _signal_dims(self, main: MainDataset) -> set[str]:
         """Return the names of the signal dimensions."""
         if self.signal is not None:
-            unknown = set(self.signal) - set(main.dims)
+            wanted = {self.signal} if isinstance(self.signal, str) else set(self.signal)
+            unknown = wanted - set(main.dims)
             if unknown:
                 raise ValueError(
                     f"{main.path}: no dimension {sorted(unknown)}; there are {list(main.dims)}."
                 )
-            return set(self.signal)
+            return wanted
         position = [axis.name for axis in main.axes if axis.kind == "position"]
         spectroscopic = [axis.name for axis in main.axes if axis.kind == "spectroscopic"]
         if self.navigate is False or not position or not spectroscopic:
@@ -154,11 +161,9 @@ class _Face:
                 f"Cannot load the dataset: dimension {axis.name} was varied non-uniformly. Pass "
                 "ignore_non_uniform_dims=True to ignore this."
             )
-        warnings.warn(
+        warn(
             f"Ignoring the non-uniformity of dimension {axis.name}; its values are in "
-            "original_metadata['lazyusid']['coordinates'].",
-            UsidWarning,
-            stacklevel=2,
+            "original_metadata['lazyusid']['coordinates']."
         )
         return {**described, **_COUNTER}
 
@@ -185,9 +190,9 @@ def _chosen(file: UsidFile, dataset_path: str | Sequence[str] | None) -> list[Ma
             reasons = "; ".join(map(str, file.findings)) or "nothing in it looks like one"
             raise NotMainError(f"{file.path}: holds no Main: {reasons}.", "/", "main-name")
     else:
-        paths = [dataset_path] if isinstance(dataset_path, str) else list(dataset_path)
-        if not all(isinstance(path, str) for path in paths):
-            raise TypeError("dataset_path must be a string or a list of strings.")
+        paths = [dataset_path] if isinstance(dataset_path, str) else dataset_path
+        if not isinstance(paths, list | tuple) or not all(isinstance(p, str) for p in paths):
+            raise TypeError(f"dataset_path={paths!r}: use a string or a list of strings.")
         mains = [_at(file, path) for path in paths]
     return [part for main in mains for part in _parts(main)]
 
@@ -214,7 +219,7 @@ def _each(mains: Sequence[MainDataset], face: _Face) -> list[Signal]:
     if failed and not described:
         raise failed[0][1]
     for main, why in failed:
-        warnings.warn(f"{main.path} was not loaded: {why}", UsidWarning, stacklevel=3)
+        warn(f"{main.file}:{main.path} was not loaded: {why}")
     return described
 
 
@@ -237,24 +242,31 @@ def _original_metadata(main: MainDataset) -> Signal:
         "parameters": _parameters(main),
         "lazyusid": {
             "root": _plain(main.metadata["/"]),
+            "groups": {path: _plain(attrs) for path, attrs in main.metadata.items() if path != "/"},
             "attributes": _plain(main.attrs),
             "tool": main.tool,
             "source": main.source.path if main.source else "",
             "layout": str(main.layout),
             "complete": main.complete,
             "sides": {axis.name: axis.kind for axis in main.axes},
-            "coordinates": dict(main.coords),
+            "coordinates": {**_placeholders(main), **main.coords},
             "coordinate_dims": {name: list(dims) for name, dims in main.coord_dims.items()},
             "coordinate_units": dict(main.coord_units),
         },
     }
 
 
+def _placeholders(main: MainDataset) -> Signal:
+    """Return name -> value of the dimensions that have no axis."""
+    return {axis.name: axis.values for axis in main.dimensions if axis not in main.axes}
+
+
 def _version(main: MainDataset) -> str:
     """Return the pyUSID version that the nearest of Main, its groups and root names, or ""."""
     nearest_last = [*main.metadata.values(), main.attrs]
     named = [attrs["pyUSID_version"] for attrs in nearest_last if "pyUSID_version" in attrs]
-    return str(named[-1]) if named else ""
+    last = named[-1] if named else ""
+    return str(last[0] if isinstance(last, list) and last else last)
 
 
 def _parameters(main: MainDataset) -> Signal:
@@ -274,9 +286,15 @@ def _plain(attrs: Attributes) -> Signal:
 
 def _plain_value(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        return _plain_value(value.tolist())
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, ObjectReference):
         return value.path
     if isinstance(value, RegionReference):
-        return {"path": value.path, "rows": value.rows.tolist(), "columns": value.columns.tolist()}
-    return [_plain_value(part) for part in value] if isinstance(value, list) else value
+        return {
+            "path": value.path,
+            "row_runs": value.row_runs.tolist(),
+            "column_runs": value.column_runs.tolist(),
+        }
+    return [_plain_value(part) for part in value] if isinstance(value, list | tuple) else value

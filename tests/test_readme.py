@@ -34,7 +34,7 @@ def settled(text: str) -> str:
     """Text without what differs from run to run: times, folders, how well the data compress."""
     text = re.sub(r"\[\d+ ms\]", "[... ms]", text)
     text = re.sub(r"[^\s'][^'\n]*[/\\]scan\.h5", "scan.h5", text)
-    text = re.sub(r"(gzip|scan\.h5), [\d.]+ MiB", r"\1, ... MiB", text)
+    text = re.sub(r"(gzip, |scan\.h5, |disk +)[\d.]+ MiB", r"\1... MiB", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lazyusid.api.options import Layout, Options, SideLayout
-from lazyusid.errors import LayoutError, SourceError, UsidWarning
+from lazyusid.errors import LayoutError, SourceError, warn
 from lazyusid.hdf5.source import through_h5py
 from lazyusid.layout.chunking import BlockPlan, plan_blocks
 from lazyusid.layout.dimension import Coordinate, Dimension
@@ -89,7 +87,6 @@ class MainArray:
             position if shown[0] else position.placeholder(),
             spectroscopic if shown[1] else spectroscopic.placeholder(),
         )
-        self._warn_of_zeros(folding)
         return FoldedSource(self._source, folding, self._options.fill)
 
     @cached_property
@@ -111,15 +108,13 @@ class MainArray:
             )
         return through_h5py(source) if wanted == "h5py" else source
 
-    def _warn_of_zeros(self, folding: Folding) -> None:
+    def _warn_of_zeros(self) -> None:
         dtype = self._main.source.dtype
-        names = [name for name in dtype.names or () if dtype[name].kind not in "fc"]
-        if names and folding.missing and self._options.fill is None:
-            warnings.warn(
-                f"{self.path}: fields {names} cannot be NaN; they are 0 where no point was "
-                "measured, see m.measured.",
-                UsidWarning,
-                stacklevel=2,
+        names = [name for name in dtype.names or () if dtype[name].base.kind not in "fcV"]
+        if names and self._folded.folding.missing and self._options.fill is None:
+            warn(
+                f"{self.file}:{self.path}: fields {names} cannot be NaN; they are 0 where no point "
+                "was measured, see m.measured."
             )
 
     @property
@@ -145,7 +140,7 @@ class MainArray:
             found.update({further.name: further for further in axis.coordinates or (own,)})
         return found
 
-    @cached_property
+    @property
     def coords(self) -> Mapping[str, Array]:
         """Name -> values along the dimensions of `coord_dims`, float64.
 
@@ -153,19 +148,19 @@ class MainArray:
         further dimensions; one for each table column along a scattered side.
         """
         found = {name: coordinate.values for name, coordinate in self._coordinates.items()}
-        return MappingProxyType(found)
+        return found
 
-    @cached_property
+    @property
     def coord_dims(self) -> Mapping[str, tuple[str, ...]]:
         """Name of a coordinate -> names of the dimensions it runs over, slowest first."""
         found = {name: coordinate.dims for name, coordinate in self._coordinates.items()}
-        return MappingProxyType(found)
+        return found
 
-    @cached_property
+    @property
     def coord_units(self) -> Mapping[str, str]:
         """Name of a coordinate -> its units."""
         found = {name: coordinate.units for name, coordinate in self._coordinates.items()}
-        return MappingProxyType(found)
+        return found
 
     @property
     def layout(self) -> Layout:
@@ -200,9 +195,14 @@ class MainArray:
         chunks = self._main.source.chunks
         return (chunks[0], chunks[1]) if chunks else None
 
-    @cached_property
+    @property
     def data(self) -> da.Array:
         """The Main as a lazy N-D dask array; structured where the Main is compound."""
+        self._warn_of_zeros()
+        return self._lazy
+
+    @cached_property
+    def _lazy(self) -> da.Array:
         return to_dask(self._folded, self.plan.blocks)
 
     @cached_property
@@ -232,6 +232,7 @@ class MainArray:
         SourceError
             Where the file is gone, holds another dataset by now, or cannot be read there.
         """
+        self._warn_of_zeros()
         return read_at(ParallelSource(self._folded, self._eager_block), key)
 
     @cached_property

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping
-from functools import cached_property
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Literal, Self
 
 from lazyusid.api.datasets import Dataset
 from lazyusid.api.main import MainDataset
 from lazyusid.api.options import Options
 from lazyusid.display.text import describe_file
-from lazyusid.errors import Finding, NotMainError, UsidWarning
+from lazyusid.errors import Finding, NotMainError, warn
 from lazyusid.hdf5.reader import read_contents
 from lazyusid.layout.chunking import Request
 from lazyusid.layout.folded import Fill
@@ -32,18 +30,22 @@ class UsidFile(Mapping[str, MainDataset]):
     def __getitem__(self, key: str) -> MainDataset:
         """Return the Main at an absolute path, or at the only path that ends in `key`.
 
+        ``"SHO_Fit_001/Fit"`` is an end too: the name of a results group may begin at its tool.
+
         Raises
         ------
         NotMainError
             Where no Main or more than one is meant; the message lists the candidates.
         """
+        if not isinstance(key, str):
+            raise self._not_main(key, [])
         if key in self._mains:
             return self._mains[key]
-        suffix = "/" + key.strip("/")
-        meant = [path for path in self._mains if path.endswith(suffix)]
-        if len(meant) == 1 and not key.startswith("/"):
+        ends = ("/" + key, "-" + key)
+        meant = [path for path in self._mains if key.strip("/") == key and path.endswith(ends)]
+        if len(meant) == 1:
             return self._mains[meant[0]]
-        raise self._not_main(key, [] if key.startswith("/") else meant)
+        raise self._not_main(key, meant)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._mains)
@@ -62,14 +64,14 @@ class UsidFile(Mapping[str, MainDataset]):
     ) -> None:
         """Do nothing: no handle is open."""
 
-    def _not_main(self, key: str, meant: list[str]) -> NotMainError:
-        why = [finding.message for finding in self.findings if finding.path.endswith(key)]
+    def _not_main(self, key: object, meant: list[str]) -> NotMainError:
+        why = [found.message for found in self.findings if f"/{found.path}".endswith(f"/{key}")]
         if meant:
             told = f"{len(meant)} Mains end in {key!r}; use more of the path: {', '.join(meant)}"
         else:
             listed = ", ".join(self._mains) or "none"
             told = f"no Main {key!r}{': it ' + why[0] if why else ''}; the Mains are: {listed}"
-        return NotMainError(f"{self.path}: {told}.", key, "main-name")
+        return NotMainError(f"{self.path}: {told}.", str(key), "main-name")
 
     @property
     def path(self) -> str:
@@ -79,18 +81,17 @@ class UsidFile(Mapping[str, MainDataset]):
     @property
     def attrs(self) -> Attributes:
         """Attributes of the file's root."""
-        return MappingProxyType(dict(self._contents.groups["/"].attrs))
+        return dict(self._contents.groups["/"].attrs)
 
     @property
     def findings(self) -> list[Finding]:
         """What is wrong with the file."""
         return list(self._contents.findings)
 
-    @cached_property
+    @property
     def datasets(self) -> Mapping[str, Dataset]:
         """Absolute path -> lazy record of each dataset that is no Main."""
-        found = {path: Dataset(self.path, path) for path in self._contents.datasets}
-        return MappingProxyType(found)
+        return {path: Dataset(self.path, path) for path in self._contents.datasets}
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -214,16 +215,10 @@ def validate(path: str | os.PathLike[str]) -> list[Finding]:
 
 
 def _warn(contents: Contents) -> None:
-    """Warn once a rule; a registry of its own makes that once a call, not once a process."""
+    """Warn once a rule."""
     by_rule: dict[str, list[Finding]] = {}
     for finding in contents.findings:
         by_rule.setdefault(finding.rule, []).append(finding)
     for rule, found in by_rule.items():
         others = f" (and {len(found) - 1} more of this rule)" if len(found) > 1 else ""
-        warnings.warn_explicit(
-            f"{contents.file}:{found[0].path}: {found[0].message}{others} [{rule}]",
-            UsidWarning,
-            __file__,
-            0,
-            registry={},
-        )
+        warn(f"{contents.file}:{found[0].path}: {found[0].message}{others} [{rule}]")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lazyusid.api.array import MainArray
@@ -80,14 +79,14 @@ class MainDataset(MainArray):
     @property
     def attrs(self) -> Attributes:
         """The Main's own attributes, as plain Python."""
-        return MappingProxyType(dict(self._main.attrs))
+        return dict(self._main.attrs)
 
     @property
     def metadata(self) -> Mapping[str, Attributes]:
         """Path of each group above the Main, ``"/"`` first -> its attributes."""
         return metadata_of(self._contents, self._main)
 
-    @cached_property
+    @property
     def params(self) -> Attributes:
         """Every parameter from its nearest place: Main, groups outwards, root, then the source."""
         return params_of(self._contents, self._main)
@@ -115,7 +114,7 @@ class MainDataset(MainArray):
         found = linked_paths(self._contents, self._main)
         return {name: Dataset(self.file, path) for name, path in found.items()}
 
-    @cached_property
+    @property
     def nearby(self) -> Mapping[str, Dataset]:
         """Name -> dataset that stands in the own group, else in the Channel, the Measurement..."""
         found = nearby_paths(self._contents, self._main)
@@ -181,9 +180,9 @@ class _Field(MainDataset):
         self._name = name
 
     @cached_property
-    def data(self) -> da.Array:
-        """The field as a lazy N-D dask array, from the blocks of the compound."""
-        if self._whole.dtype[self._name] != self.dtype:
-            return to_dask(self._folded, self._whole.plan.blocks)
-        shared: da.Array = self._whole.data[self._name]
+    def _lazy(self) -> da.Array:
+        """The field from the blocks of the compound, or read apart where it needs another dtype."""
+        if self._folded.dtype != self._main.source.dtype:
+            return to_dask(self._folded, self.plan.blocks)
+        shared: da.Array = self._whole._lazy[self._name]
         return shared

@@ -9,7 +9,7 @@ import numpy as np
 from lazyusid.model import ObjectReference, RegionReference
 from lazyusid.protocols import Array
 
-MAX_REGION_BLOCKS = 1 << 20
+MAX_REGION_BLOCKS = 1 << 16
 
 
 Resolve = Callable[[h5py.Reference], str]
@@ -75,23 +75,42 @@ def _region(reference: h5py.RegionReference, item: h5py.HLObject, resolve: Resol
     if not path:
         return ObjectReference("")
     space = h5py.h5r.get_region(reference, item.id)
-    empty = np.empty(0, np.int64)
+    none = np.empty((0, 2), np.int64)
     if space.get_simple_extent_ndims() != 2 or space.get_select_npoints() == 0:
-        return RegionReference(path, empty, empty)
+        return RegionReference(path, none, none)
     return RegionReference(path, *_selected(space))
 
 
 def _selected(space: h5py.h5s.SpaceID) -> tuple[Array, Array]:
-    """Return the rows and the columns that a 2-D selection touches."""
-    hyperslab = space.get_select_type() == h5py.h5s.SEL_HYPERSLABS
-    if hyperslab and space.get_select_hyper_nblocks() <= MAX_REGION_BLOCKS:
+    """Return the runs of rows and those of columns that a 2-D selection touches."""
+    kind = space.get_select_type()
+    if kind == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
+        rows, columns = zip(*space.get_regular_hyperslab(), strict=True)
+        return _steps(*rows), _steps(*columns)
+    if kind == h5py.h5s.SEL_HYPERSLABS and space.get_select_hyper_nblocks() <= MAX_REGION_BLOCKS:
         corners = np.asarray(space.get_select_hyper_blocklist()).reshape(-1, 2, 2)
-    else:
+    elif kind == h5py.h5s.SEL_POINTS and space.get_select_npoints() <= MAX_REGION_BLOCKS:
+        corners = np.repeat(np.asarray(space.get_select_elem_pointlist())[:, None], 2, axis=1)
+    elif kind == h5py.h5s.SEL_ALL:
         corners = np.asarray(space.get_select_bounds())[None]
-    return _union(corners[:, :, 0]), _union(corners[:, :, 1])
+    else:
+        raise ValueError(f"a region of more than {MAX_REGION_BLOCKS:,} blocks")
+    bounds = corners.astype(np.int64) + np.array([[0, 0], [1, 1]])
+    return _union(bounds[:, :, 0]), _union(bounds[:, :, 1])
 
 
-def _union(bounds: Array) -> Array:
-    """Return the sorted numbers in a list of closed intervals, shape (count, 2)."""
-    intervals = np.unique(bounds.astype(np.int64), axis=0)
-    return np.unique(np.concatenate([np.arange(low, high + 1) for low, high in intervals]))
+def _steps(start: int, stride: int, count: int, block: int) -> Array:
+    """Return the runs of a regular selection along one axis."""
+    if count > 1 and stride <= block:
+        return np.array([[start, start + (count - 1) * stride + block]], np.int64)
+    starts = start + stride * np.arange(count, dtype=np.int64)
+    return np.stack([starts, starts + block], axis=1)
+
+
+def _union(runs: Array) -> Array:
+    """Return sorted runs, shape (count, 2), of the numbers that lie in any of `runs`."""
+    ordered = runs[np.argsort(runs[:, 0], kind="stable")]
+    reach = np.maximum.accumulate(ordered[:, 1])
+    first = np.concatenate([[True], ordered[1:, 0] > reach[:-1]])
+    last = np.concatenate([first[1:], [True]])
+    return np.stack([ordered[first, 0], reach[last]], axis=1)

@@ -6,7 +6,6 @@ Nothing outlives its last user, so a file can be appended to while lazy arrays o
 import logging
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 import h5py
 
-from lazyusid.errors import SourceError, UsidWarning
+from lazyusid.errors import SourceError
 
 _logger = logging.getLogger(__name__)
 
@@ -24,9 +23,13 @@ Value = TypeVar("Value")
 
 @dataclass
 class Loan:
-    """An open file, its number of users, and what they remember as long as it is open."""
+    """An open file, its number of users, and what they remember as long as it is open.
+
+    `locked` is False where the file could not be locked, so that others may change it meanwhile.
+    """
 
     file: h5py.File
+    locked: bool = True
     users: int = 0
     _memory: dict[Any, Any] = field(default_factory=dict)
     _guard: Any = field(default_factory=threading.Lock)
@@ -42,7 +45,6 @@ class Loan:
 
 _lent: dict[str, Loan] = {}
 _guard = threading.Lock()
-_unlocked: set[str] = set()
 
 
 def _forget() -> None:
@@ -68,7 +70,7 @@ def lend(path: str) -> Iterator[Loan]:
     with _guard:
         lent = _lent.get(path)
         if lent is None:
-            lent = _lent[path] = Loan(_open(path))
+            lent = _lent[path] = _open(path)
         lent.users += 1
     try:
         yield lent
@@ -86,36 +88,31 @@ def lent_count() -> int:
     return len(_lent)
 
 
-def _open(path: str) -> h5py.File:
+def _open(path: str) -> Loan:
     """Open with HDF5's default locking; change it only where the file or the process demands."""
     try:
-        return h5py.File(path, "r")
+        return Loan(h5py.File(path, "r"))
     except FileNotFoundError as error:
         raise SourceError(f"{path}: there is no such file.", path, "file-missing") from error
     except OSError as error:
-        for locking in _other_locking(path, str(error)):
+        told = str(error)
+        for locking in _other_locking(told):
             try:
-                return h5py.File(path, "r", locking=locking)
+                return Loan(h5py.File(path, "r", locking=locking), locked="match" in told)
             except OSError as again:
                 _logger.info("%s: not with locking=%s either: %s", path, locking, again)
         raise _refused(path, error) from error
 
 
-def _other_locking(path: str, message: str) -> tuple[bool, ...]:
-    """Return the locking settings worth a try after HDF5 refused its default with `message`."""
-    if "locking flag" in message:
-        return False, True
-    if "unable to lock file" not in message:
-        return ()
-    if path not in _unlocked:
-        _unlocked.add(path)
-        warnings.warn(
-            f"{path}: cannot be locked (another program writes it, or its file system has no "
-            "locks); reading without a lock.",
-            UsidWarning,
-            stacklevel=2,
-        )
-    return (False,)
+def _other_locking(message: str) -> tuple[bool | str, ...]:
+    """Return the settings worth a try where HDF5 refuses its default.
+
+    A file that this process has open already must be opened with the same setting; one that cannot
+    be locked (another program writes it, its file system has no locks) is read without.
+    """
+    if "locking" in message and "match" in message:
+        return False, True, "best-effort"
+    return (False,) if "unable to lock file" in message else ()
 
 
 def _refused(path: str, error: OSError) -> SourceError:

@@ -6,7 +6,7 @@ Tables that several Mains share are read and folded once.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from lazyusid.hdf5.validate import (
     strings,
     text,
 )
-from lazyusid.hdf5.walk import Walk, walk
+from lazyusid.hdf5.walk import Walk, member, walk
 from lazyusid.layout.coordinates import Naming, find_dimensions
 from lazyusid.layout.dimension import Dimension, Kind, unique_names
 from lazyusid.layout.folding import Folding
@@ -46,6 +46,13 @@ from lazyusid.model import (
 )
 
 UNFINISHED = "completed_positions"
+_UNLOCKED = Finding(
+    "/",
+    "unlocked",
+    "warning",
+    "the file cannot be locked (another program writes it, or its file system has no locks); it "
+    "is read without a lock.",
+)
 
 
 def read_contents(path: str | os.PathLike[str]) -> Contents:
@@ -58,7 +65,15 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
     """
     absolute = os.path.abspath(Path(path))
     with lend(absolute) as loan:
-        return _Reader(loan.file, absolute).contents()
+        try:
+            found = _Reader(loan.file, absolute).contents()
+        except UsidError:
+            raise
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise SourceError(
+                f"{absolute}: HDF5 cannot follow its structure: {error}.", "/", "file-structure"
+            ) from error
+        return found if loan.locked else replace(found, findings=(_UNLOCKED, *found.findings))
 
 
 @dataclass
@@ -106,7 +121,7 @@ class _Reader:
         """Return an object's attributes, read once; those that cannot be are findings."""
         if path not in self.attrs:
             values, failed = read_attributes(
-                self.file[path], lambda reference: self.walk.resolve(self.file, reference)
+                member(self.file, path), lambda reference: self.walk.resolve(self.file, reference)
             )
             self.attrs[path] = values
             self.findings += [
@@ -117,7 +132,7 @@ class _Reader:
 
     def _facts(self, path: str) -> Facts | None:
         """Return what the file says of a dataset that looks like a Main, else None."""
-        dataset = self.file[path]
+        dataset = member(self.file, path)
         claimed = any(_has(dataset, name) for name in ANCILLARIES)
         beside = {} if claimed else self._tables_beside(path, dataset)
         if not (claimed or beside or _has(dataset, "quantity")):
@@ -143,7 +158,7 @@ class _Reader:
         return {}
 
     def _table(self, path: str) -> TableFacts:
-        item = self.file[path]
+        item = member(self.file, path)
         if not isinstance(item, h5py.Dataset):
             return TableFacts(path, False, (), None, {})
         return TableFacts(path, True, *_shape_and_dtype(item), self.attributes(path))
@@ -156,7 +171,7 @@ class _Reader:
         paths = {name: facts.tables[name].path for name in ANCILLARIES}
         sides = self._side(facts, POSITION), self._side(facts, SPECTROSCOPIC)
         (position, rows), (spectroscopic, columns) = map(self._fold, sides)
-        dataset = self.file[facts.path]
+        dataset = member(self.file, facts.path)
         missing = unknown(pipeline_of(dataset))
         if missing:
             self.findings.append(Finding(facts.path, "filter", "error", explain(missing)))
@@ -178,7 +193,7 @@ class _Reader:
 
     def _mark(self, path: str) -> Mark:
         if path not in self.marks:
-            self.marks[path] = mark(self.file, path)
+            self.marks[path] = mark(self.file, path, path.endswith("Indices"))
         return self.marks[path]
 
     def _table_source(self, path: str) -> HDF5Source:
@@ -204,12 +219,10 @@ class _Reader:
     def _done(self, path: str, rows: int) -> NDArray[np.bool_] | None:
         """Return one flag a row where the results group records which are done, and not all."""
         group = ancestors(path)[0]
-        done: NDArray[np.bool_] | None = None
+        done = None
         if UNFINISHED in self.walk.groups[group]:
-            status = self.file[f"{group.rstrip('/')}/{UNFINISHED}"]
-            if status.shape == (rows,):
-                done = status[:] != 0
-        elif isinstance(last := self.attributes(group).get("last_pixel"), int):
+            done = self._status(path, f"{group.rstrip('/')}/{UNFINISHED}", rows)
+        elif (last := _number(self.attributes(group).get("last_pixel"))) is not None:
             done = np.arange(rows) < last
         if done is None or done.all():
             return None
@@ -219,6 +232,20 @@ class _Reader:
         )
         self.findings.append(Finding(path, "unfinished", "warning", message))
         return done
+
+    def _status(self, path: str, status: str, rows: int) -> NDArray[np.bool_] | None:
+        """Return what `completed_positions` says of each row; what is none of it is a finding."""
+        item = member(self.file, status)
+        shape, dtype = _shape_and_dtype(item) if isinstance(item, h5py.Dataset) else ((), None)
+        if shape == (rows,) and dtype is not None and dtype.kind in "biuf":
+            done: NDArray[np.bool_] = item[:] != 0
+            return done
+        message = (
+            f"{status} is {dtype} of shape {shape}, not one number for each of {rows:,} "
+            "positions; it is ignored, all count as done."
+        )
+        self.findings.append(Finding(path, "unfinished-record", "warning", message))
+        return None
 
 
 def open_dataset(path: str, name: str) -> HDF5Source:
@@ -230,16 +257,29 @@ def open_dataset(path: str, name: str) -> HDF5Source:
         Where the file cannot be opened or has no such dataset.
     """
     with lend(path) as loan:
-        if not isinstance(loan.file.get(name), h5py.Dataset):
-            raise SourceError(f"{path}:{name}: there is no such dataset.", name, "dataset")
-        return open_source(loan.file, name)
+        try:
+            item = member(loan.file, name)
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                return open_source(loan.file, name)
+            why = (
+                "it there is no such dataset"
+                if isinstance(item, h5py.Group)
+                else "it holds nothing"
+            )
+        except KeyError:
+            why = "there is no such dataset"
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            why = f"cannot be read: {error}"
+        raise SourceError(f"{path}:{name}: {why}.", name, "dataset")
 
 
 def read_item_attributes(path: str, name: str) -> dict[str, Any]:
     """Return the attributes of any object of a file, as plain Python."""
     with lend(path) as loan:
-        file, found = loan.file, walk(loan.file)
-        values, _ = read_attributes(file[name], lambda reference: found.resolve(file, reference))
+        found = walk(loan.file)
+        values, _ = read_attributes(
+            member(loan.file, name), lambda reference: found.resolve(loan.file, reference)
+        )
         return values
 
 
@@ -248,10 +288,17 @@ def _has(dataset: h5py.Dataset, name: str) -> bool:
 
 
 def _shape_and_dtype(dataset: h5py.Dataset) -> tuple[tuple[int, ...], Any]:
+    shape = dataset.shape or ()
     try:
-        return dataset.shape or (), dataset.dtype
+        return shape, dataset.dtype
     except (TypeError, ValueError, RuntimeError, OSError):
-        return (), None
+        return shape, None
+
+
+def _number(value: Any) -> float | None:
+    """Return an attribute's value as a number, or None where it is none."""
+    numbers = np.asarray(value) if isinstance(value, int | float | np.ndarray) else np.empty(0)
+    return float(numbers.ravel()[0]) if numbers.size == 1 and numbers.dtype.kind in "iuf" else None
 
 
 def _fit(shape: tuple[int, ...], tables: dict[str, TableFacts]) -> bool:

@@ -14,7 +14,7 @@ from lazyusid.hdf5.chunks import RawChunks, RawContiguous, Reader, ThroughHDF5
 from lazyusid.hdf5.disk import CAN_PREAD
 from lazyusid.hdf5.filters import Pipeline, decodable, pipeline_of, prepare
 from lazyusid.hdf5.handles import lend
-from lazyusid.hdf5.walk import address
+from lazyusid.hdf5.walk import address, member
 from lazyusid.layout.sources import FieldSource
 from lazyusid.model import Storage
 from lazyusid.protocols import Array, BlockSource, Region, extent
@@ -25,7 +25,10 @@ Engine = Literal["raw chunks", "raw contiguous", "h5py"]
 
 
 class Mark(NamedTuple):
-    """What tells a table from another: path, address of its header, digest of its ends."""
+    """What tells a table from another: path, address of its header, digest of its ends.
+
+    The digest of a values table is "": they may be corrected, the fold does not depend on them.
+    """
 
     path: str
     address: int
@@ -62,14 +65,21 @@ class Stamp(NamedTuple):
         return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def mark(file: h5py.File, path: str) -> Mark:
-    """Return the mark of the table at `path`."""
-    table = file[path]
+def mark(file: h5py.File, path: str, ends: bool) -> Mark:
+    """Return the mark of the table at `path`, with a digest of its `ends` or without."""
+    table = member(file, path)
     digest = hashlib.sha256()
-    if table.size:
+    if ends and table.size:
         for end in (table[:END_ROWS, :END_ROWS], table[-END_ROWS:, -END_ROWS:]):
             digest.update(np.ascontiguousarray(end).tobytes())
-    return Mark(path, address(table.id), digest.hexdigest())
+    return Mark(path, address(table.id), digest.hexdigest() if ends else "")
+
+
+def _timestamp(dataset: h5py.Dataset) -> str:
+    try:
+        return str(dataset.attrs.get("timestamp", ""))
+    except (OSError, TypeError, ValueError, RuntimeError):
+        return ""
 
 
 def identify(dataset: h5py.Dataset, inode: int, tables: tuple[Mark, ...]) -> Identity:
@@ -80,7 +90,7 @@ def identify(dataset: h5py.Dataset, inode: int, tables: tuple[Mark, ...]) -> Ide
         dataset.shape,
         str(dataset.dtype),
         f"{layout_of(dataset)} {dataset.chunks}",
-        str(dataset.attrs.get("timestamp", "")),
+        _timestamp(dataset),
         tables,
     )
 
@@ -125,8 +135,10 @@ class HDF5Source:
         if Stamp.of(self.path) == self.stamp:
             return
         try:
-            tables = tuple(mark(file, table.path) for table in self.identity.tables)
-            found = identify(file[self.name], Stamp.of(self.path).inode, tables)
+            tables = tuple(
+                mark(file, table.path, bool(table.digest)) for table in self.identity.tables
+            )
+            found = identify(member(file, self.name), Stamp.of(self.path).inode, tables)
         except (KeyError, OSError, RuntimeError, ValueError) as error:
             raise SourceError(
                 f"{self.path}:{self.name}: is gone since it was opened ({error}); open it again.",
@@ -185,7 +197,7 @@ class HDF5Source:
         older than what HDF5 holds, so that all is left to HDF5.
         """
         self.verify(file)
-        dataset = file[self.name]
+        dataset = member(file, self.name)
         if self.engine == "h5py" or file.mode != "r":
             prepare(self.pipeline, f"{self.path}:{self.name}")
             return ThroughHDF5(dataset)
@@ -196,7 +208,7 @@ class HDF5Source:
 
 def open_source(file: h5py.File, name: str, tables: tuple[Mark, ...] = ()) -> HDF5Source:
     """Return the source of a dataset of an open file; that of a Main with its tables' marks."""
-    dataset = file[name]
+    dataset = member(file, name)
     path = os.path.abspath(file.filename)
     stamp = Stamp.of(path)
     return HDF5Source(
@@ -222,6 +234,8 @@ def through_h5py(source: BlockSource) -> BlockSource:
 def choose_engine(dataset: h5py.Dataset) -> tuple[Engine, str]:
     """Return how to read a dataset, and what keeps it from being read raw, "" where nothing."""
     layout, pipeline = layout_of(dataset), pipeline_of(dataset)
+    if dataset.shape == ():
+        return "h5py", "scalar"
     if layout not in ("contiguous", "chunked"):
         return "h5py", f"{layout} layout"
     if dataset.external:

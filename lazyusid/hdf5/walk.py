@@ -36,6 +36,14 @@ class Walk:
             return ""
 
 
+def member(file: h5py.File, path: str) -> h5py.HLObject:
+    """Return the object at a path as `walk` gives it; names that are no UTF-8 are latin-1."""
+    try:
+        return file[path]
+    except KeyError:
+        return file[path.encode("latin-1", "ignore")]
+
+
 def address(item: h5py.h5g.GroupID | h5py.h5d.DatasetID) -> int:
     """Return the address of an object's header in its file."""
     return int(h5py.h5o.get_info(item).addr)

@@ -166,7 +166,9 @@ def fit_uniform(values: NDArray[np.float64], precision: float) -> tuple[float, f
     >>> fit_uniform(np.array([0.0, 1.0, 4.0]), 2e-16) is None
     True
     """
-    if len(values) == 0 or not np.isfinite(values).all():
+    if len(values) == 0:
+        return 0.0, 1.0
+    if not np.isfinite(values).all():
         return None
     if len(values) == 1:
         return float(values[0]), 1.0

@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.files import MAIN, Case
+from tests.benchmarks.cases import MAIN, Case
 
 Array = NDArray[Any]
 Fetch = Callable[[int, int, Array], None]
@@ -154,20 +154,17 @@ def total(listed: Listed, threads: int, request: Fetch = fetch) -> Array:
 def gather(listed: Listed, work: str, threads: int, request: Fetch = fetch) -> Array:
     """Return the spectrum, the image or the whole matrix; `listed` holds the pieces it touches."""
     case = listed.case
-    rows = slice(case.row, case.row + 1) if work == "spectrum" else slice(0, case.shape[0])
-    columns = slice(case.column, case.column + 1) if work == "image" else slice(0, case.shape[1])
-    out = np.empty((rows.stop - rows.start, columns.stop - columns.start), case.dtype)
+    first_row, last_row = (case.row, case.row + 1) if work == "spectrum" else (0, case.shape[0])
+    first, last = (case.column, case.column + 1) if work == "image" else (0, case.shape[1])
+    out = np.empty((last_row - first_row, last - first), case.dtype)
 
     def put(piece: Piece, part: Array) -> None:
-        top, left = max(piece.row, rows.start), max(piece.column, columns.start)
-        bottom = min(piece.row + part.shape[0], rows.stop)
-        right = min(piece.column + part.shape[1], columns.stop)
-        taken = part[
+        top, bottom = max(piece.row, first_row), min(piece.row + part.shape[0], last_row)
+        left, right = max(piece.column, first), min(piece.column + part.shape[1], last)
+        target = out[top - first_row : bottom - first_row, left - first : right - first]
+        target[...] = part[
             top - piece.row : bottom - piece.row, left - piece.column : right - piece.column
         ]
-        out[
-            top - rows.start : bottom - rows.start, left - columns.start : right - columns.start
-        ] = taken
 
     visit(listed, put, threads, request)
     return out

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from lazyusid.errors import SourceError
+from lazyusid.errors import FilterError, SourceError
 from lazyusid.hdf5.handles import lent_count
-from lazyusid.hdf5.reader import ancestors, open_dataset, read_contents, read_item_attributes
+from lazyusid.hdf5.reader import open_dataset, read_contents, read_item_attributes
 from lazyusid.model import ObjectReference
 from tests.builders import (
     TABLES,
@@ -357,6 +357,37 @@ def test_an_attribute_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     assert file.main.attrs["mode"] == "DC"
 
 
+def test_a_main_behind_an_unknown_filter_is_a_finding_and_costs_no_other(tmp_path: Path) -> None:
+    write_small(path := tmp_path / "scan.h5", "/Good")
+    name = write_small(path, "/Bad", mode="a")
+    with h5py.File(path, "r+") as file:
+        attrs = dict(file[name].attrs)
+        del file[name]
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((6, 2))
+        properties.set_filter(300, h5py.h5z.FLAG_OPTIONAL, ())
+        space, kind = h5py.h5s.create_simple((6, 2)), h5py.h5t.IEEE_F32LE
+        made = h5py.h5d.create(file["Bad"].id, b"Raw_Data", kind, space, properties)
+        made.write_direct_chunk((0, 0), b"x" * 48)
+        file[name].attrs.update(attrs)
+    file = open_with(path, "filter")
+    assert found(file) == [(name, "filter", "error")]
+    assert "300" in file.findings[0].message
+    assert_small(file["/Good/Raw_Data"])
+    with pytest.raises(FilterError, match="300"):
+        file[name].read()
+
+
+def test_a_timestamp_that_cannot_be_read_costs_no_main(tmp_path: Path) -> None:
+    name = write_small(path := tmp_path / "scan.h5")
+    with h5py.File(path, "r+") as file:
+        space, kind = h5py.h5s.create(h5py.h5s.SCALAR), h5py.h5t.UNIX_D32LE
+        h5py.h5a.create(file[name].id, b"timestamp", kind, space)
+    file = open_with(path, "attribute")
+    assert found(file) == [(name, "attribute", "warning")]
+    assert_small(file.main)
+
+
 def test_a_table_that_cannot_be_decoded_costs_its_main_only(tmp_path: Path) -> None:
     write_small(path := tmp_path / "scan.h5", "/Good")
     write_small(path, "/Bad", mode="a", table_chunks=4, table_compression="gzip")
@@ -590,12 +621,6 @@ def test_cycles_and_soft_links_give_each_main_once(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------- helpers
-
-
-def test_ancestors_run_to_the_root() -> None:
-    assert ancestors("/a/b/c") == ["/a/b", "/a", "/"]
-    assert ancestors("/a") == ["/"]
-    assert ancestors("/") == []
 
 
 def test_any_dataset_can_be_opened(tmp_path: Path) -> None:

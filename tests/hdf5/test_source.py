@@ -1,5 +1,6 @@
 """A source carries an address and knows its dataset again; it reads regions and nothing else."""
 
+import json
 import os
 import pickle
 import shutil
@@ -17,7 +18,7 @@ from lazyusid.errors import FilterError, SourceError
 from lazyusid.hdf5.handles import lend, lent_count
 from lazyusid.hdf5.source import HDF5Source, layout_of, open_source, storage_of
 from tests.builders import PathLike, grid_side, write_usid
-from tests.opening import LINES, NUMBERS, SPECTRUM, assert_small, open_with, write_small
+from tests.opening import LINES, NUMBERS, SPECTRUM, assert_small, open_with, run_python, write_small
 
 MAIN = "/Measurement_000/Channel_000/Raw_Data"
 TABLE = "/Measurement_000/Channel_000/Position_Values"
@@ -106,6 +107,37 @@ def test_an_unknown_filter_is_named_when_it_is_needed(path: str) -> None:
         assert storage_of(file["odd"]).filters == ("filter 300",)
     with pytest.raises(FilterError, match=r"odd.*300"):
         source_of(path, "/odd").read((slice(0, 2),))
+
+
+NEVER_WRITTEN = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import h5py, numpy as np
+from lazyusid.hdf5.reader import open_dataset
+
+with h5py.File(sys.argv[1], "w") as file:
+    for name in ("never", "partly"):
+        file.create_dataset(name, (100_000, 10_000), "f8", chunks=(64, 64), fillvalue=7)
+    file["partly"][64, 64] = 1
+source = open_dataset(sys.argv[1], sys.argv[2])
+
+def read(place):
+    return bool((source.read(np.s_[64 * place : 64 * place + 1, 0:200]) == 7).all())
+
+assert all(read(place) for place in range(20, 120))
+with ThreadPoolExecutor(4) as threads:
+    assert all(threads.map(read, range(300, 700)))
+print(source.read(np.s_[64:65, 63:66]).tolist())
+"""
+
+
+@pytest.mark.parametrize(("name", "expected"), [("never", [7, 7, 7]), ("partly", [7, 1, 7])])
+def test_chunks_that_were_never_written_are_the_fill_value(
+    tmp_path: Path, name: str, expected: list[float]
+) -> None:
+    # in a fresh process: what h5py makes of such a chunk depends on what memory held before
+    told = run_python(NEVER_WRITTEN, tmp_path / "data.h5", name)
+    assert json.loads(told) == [expected]
 
 
 # ---------------------------------------------------------------------------- identity
@@ -303,3 +335,35 @@ def test_storage_counts_bytes_on_disk_and_names_filters(tmp_path: Path) -> None:
     assert 0 < packed.stored < 8000
     assert (plain.filters, plain.stored) == ((), 8000)
     assert never.stored == 0
+
+
+NEW_FORMAT = {
+    "contiguous": {},
+    "one chunk": {"chunks": (6, 2)},
+    "fixed array": {"chunks": (4, 2)},
+    "packed fixed array": {"chunks": (4, 2), "compression": "gzip", "fletcher32": True},
+    "extensible array": {"chunks": (4, 2), "maxshape": (None, 2)},
+    "tree": {"chunks": (4, 1), "maxshape": (None, None)},
+    "packed tree": {"chunks": (4, 1), "maxshape": (None, None), "compression": "gzip"},
+}
+
+
+@pytest.mark.parametrize("index", NEW_FORMAT)
+def test_every_chunk_index_of_the_newest_format_is_read(tmp_path: Path, index: str) -> None:
+    path = str(tmp_path / "storage.h5")
+    matrix = NUMBERS.reshape(6, 2)
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_dataset("x", data=matrix, **NEW_FORMAT[index])
+    source = source_of(path, "/x")
+    for region in (np.s_[0:6, 0:2], np.s_[3:5, 1:2]):
+        assert_array_equal(source.read(region), matrix[region])
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 2)])
+def test_a_file_behind_a_user_block_is_read(tmp_path: Path, chunks: tuple[int, int] | None) -> None:
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w", userblock_size=512):
+        pass
+    write_small(path, mode="a", chunks=chunks)
+    path.write_bytes(b"notes" + path.read_bytes()[5:])
+    assert_small(open_with(path).main)
