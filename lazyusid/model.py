@@ -3,8 +3,9 @@
 Readers of a format make these; everything above lives on them and never asks where they came from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,23 +36,26 @@ class RegionReference:
     ----------
     path
         The dataset.
-    row_runs, column_runs
-        First number and end of each run of rows and of columns, shape (runs, 2), ascending.
+    load
+        Gives the runs of rows and of columns, first number and end of each, shape (runs, 2).
     """
 
     path: str
-    row_runs: NDArray[np.int64]
-    column_runs: NDArray[np.int64]
+    load: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+    @cached_property
+    def _runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return self.load()
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Numbers of the rows, ascending."""
-        return _numbers(self.row_runs)
+        return _numbers(self._runs[0])
 
     @property
     def columns(self) -> NDArray[np.int64]:
         """Numbers of the columns, ascending."""
-        return _numbers(self.column_runs)
+        return _numbers(self._runs[1])
 
 
 def _numbers(runs: NDArray[np.int64]) -> NDArray[np.int64]:

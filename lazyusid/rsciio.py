@@ -289,12 +289,6 @@ def _plain_value(value: Any) -> Any:
         return _plain_value(value.tolist())
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, ObjectReference):
+    if isinstance(value, ObjectReference | RegionReference):
         return value.path
-    if isinstance(value, RegionReference):
-        return {
-            "path": value.path,
-            "row_runs": value.row_runs.tolist(),
-            "column_runs": value.column_runs.tolist(),
-        }
     return [_plain_value(part) for part in value] if isinstance(value, list | tuple) else value

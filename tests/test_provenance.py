@@ -84,7 +84,7 @@ def test_a_result_knows_its_tool_and_source(path: Path) -> None:
 
 
 def test_a_main_knows_its_results_newest_last(path: Path) -> None:
-    fits = [add(path, index=index) for index in (10, 2, 9)]
+    fits = [add(path, index=index) for index in (1000, 2, 999)]
     cluster = add(path, tool="Cluster", name="Labels")
     main = open_with(path).raw[0]
     assert paths(main.results("SHO_Fit")) == [fits[1], fits[2], fits[0]]

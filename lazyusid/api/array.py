@@ -108,14 +108,18 @@ class MainArray:
             )
         return through_h5py(source) if wanted == "h5py" else source
 
-    def _warn_of_zeros(self) -> None:
+    @cached_property
+    def _zeros(self) -> tuple[str, ...]:
+        """Fields that are 0 where no point was measured; warns of them, once a MainDataset."""
         dtype = self._main.source.dtype
-        names = [name for name in dtype.names or () if dtype[name].base.kind not in "fcV"]
-        if names and self._folded.folding.missing and self._options.fill is None:
-            warn(
-                f"{self.file}:{self.path}: fields {names} cannot be NaN; they are 0 where no point "
-                "was measured, see m.measured."
-            )
+        names = tuple(name for name in dtype.names or () if dtype[name].base.kind not in "fcV")
+        if not names or not self._folded.folding.missing or self._options.fill is not None:
+            return ()
+        warn(
+            f"{self.file}:{self.path}: fields {list(names)} cannot be NaN; they are 0 where no "
+            "point was measured, see m.measured."
+        )
+        return names
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -198,7 +202,7 @@ class MainArray:
     @property
     def data(self) -> da.Array:
         """The Main as a lazy N-D dask array; structured where the Main is compound."""
-        self._warn_of_zeros()
+        _ = self._zeros
         return self._lazy
 
     @cached_property
@@ -232,7 +236,7 @@ class MainArray:
         SourceError
             Where the file is gone, holds another dataset by now, or cannot be read there.
         """
-        self._warn_of_zeros()
+        _ = self._zeros
         return read_at(ParallelSource(self._folded, self._eager_block), key)
 
     @cached_property

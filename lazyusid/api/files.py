@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
 from lazyusid.api.datasets import Dataset
@@ -81,7 +81,7 @@ class UsidFile(Mapping[str, MainDataset]):
     @property
     def attrs(self) -> Attributes:
         """Attributes of the file's root."""
-        return dict(self._contents.groups["/"].attrs)
+        return MappingProxyType(dict(self._contents.groups["/"].attrs))
 
     @property
     def findings(self) -> list[Finding]:
@@ -91,7 +91,8 @@ class UsidFile(Mapping[str, MainDataset]):
     @property
     def datasets(self) -> Mapping[str, Dataset]:
         """Absolute path -> lazy record of each dataset that is no Main."""
-        return {path: Dataset(self.path, path) for path in self._contents.datasets}
+        found = {path: Dataset(self.path, path) for path in self._contents.datasets}
+        return MappingProxyType(found)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from lazyusid.api.array import MainArray
 from lazyusid.api.datasets import Dataset
 from lazyusid.display.text import MainText, describe_main
+from lazyusid.errors import LayoutError
 from lazyusid.hdf5.handles import lend
-from lazyusid.layout.dimension import parse_descriptor
+from lazyusid.layout.dimension import parse_descriptor, renamed, unique_names
 from lazyusid.layout.folding import Folding
 from lazyusid.layout.refolding import Refold, refold
 from lazyusid.layout.sources import FieldSource
@@ -63,16 +64,22 @@ class MainDataset(MainArray):
             (self._main.folding.position, self._main.position),
             (self._main.folding.spectroscopic, self._main.spectroscopic),
         )
-        folded = [
-            before if wanted is None else refold(side.naming, side.indices, side.values, wanted)
-            for side, wanted, before in zip(sides, (position, spectroscopic), found, strict=True)
-        ]
+        try:
+            folded = [
+                before if wanted is None else refold(side.naming, side.indices, side.values, wanted)
+                for side, wanted, before in zip(
+                    sides, (position, spectroscopic), found, strict=True
+                )
+            ]
+        except LayoutError as error:
+            raise LayoutError(f"{self.path}: {error}", self.path, error.rule) from error
         (rows, row_dimensions), (columns, column_dimensions) = folded
+        names = unique_names(axis.name for axis in (*row_dimensions, *column_dimensions))
         main = replace(
             self._main,
             folding=Folding(rows, columns),
-            position=row_dimensions,
-            spectroscopic=column_dimensions,
+            position=renamed(row_dimensions, names[: len(row_dimensions)]),
+            spectroscopic=renamed(column_dimensions, names[len(row_dimensions) :]),
         )
         return MainDataset(self._contents, main, self._options)
 

@@ -1,11 +1,15 @@
 """HDF5 attributes as plain Python: numbers, str, lists of str, numpy arrays, references."""
 
+import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import h5py
 import numpy as np
 
+from lazyusid.hdf5.handles import lend
+from lazyusid.hdf5.names import decode, member
 from lazyusid.model import ObjectReference, RegionReference
 from lazyusid.protocols import Array
 
@@ -24,7 +28,12 @@ def read_attributes(
     for raw in _names(item):
         name = decode(raw)
         try:
-            values[name] = plain(item.attrs[raw], item, resolve)
+            value = item.attrs[raw]
+            if isinstance(value, h5py.RegionReference) and resolve(value):
+                load = partial(load_region, os.path.abspath(item.file.filename), item.name, raw)
+                values[name] = RegionReference(resolve(value), load)
+            else:
+                values[name] = plain(value, resolve)
         except (OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
             failed.append((name, f"{type(error).__name__}: {error}"))
     return values, failed
@@ -35,16 +44,7 @@ def _names(item: h5py.HLObject) -> list[bytes]:
     return [h5py.h5a.open(item.id, index=index).name for index in range(count)]
 
 
-def decode(text: bytes | str) -> str:
-    """Return text as str: UTF-8, else latin-1."""
-    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
-
-
-def plain(value: Any, item: h5py.HLObject, resolve: Resolve) -> Any:
+def plain(value: Any, resolve: Resolve) -> Any:
     """Return an attribute's value as plain Python.
 
     Scalars become bool, int, float, complex, str; text arrays lists of str, stripped of padding;
@@ -53,32 +53,32 @@ def plain(value: Any, item: h5py.HLObject, resolve: Resolve) -> Any:
     """
     if isinstance(value, h5py.Empty):
         return "" if value.dtype.kind in "SUO" else None
-    if isinstance(value, h5py.RegionReference):
-        return _region(value, item, resolve)
     if isinstance(value, h5py.Reference):
         return ObjectReference(resolve(value))
     if isinstance(value, bytes | str):
         return decode(value).rstrip("\0")
     if isinstance(value, np.ndarray):
-        return _nested(value, item, resolve) if value.dtype.kind in "SUO" else value
+        return _nested(value, resolve) if value.dtype.kind in "SUO" else value
     return value.item() if isinstance(value, np.generic) and value.dtype.names is None else value
 
 
-def _nested(values: Array, item: h5py.HLObject, resolve: Resolve) -> Any:
+def _nested(values: Array, resolve: Resolve) -> Any:
     if values.ndim == 0:
-        return plain(values[()], item, resolve)
-    return [plain(part, item, resolve) for part in values]
+        return plain(values[()], resolve)
+    return [plain(part, resolve) for part in values]
 
 
-def _region(reference: h5py.RegionReference, item: h5py.HLObject, resolve: Resolve) -> Any:
-    path = resolve(reference)
-    if not path:
-        return ObjectReference("")
-    space = h5py.h5r.get_region(reference, item.id)
-    none = np.empty((0, 2), np.int64)
-    if space.get_simple_extent_ndims() != 2 or space.get_select_npoints() == 0:
-        return RegionReference(path, none, none)
-    return RegionReference(path, *_selected(space))
+def load_region(path: str, owner: str, name: bytes) -> tuple[Array, Array]:
+    """Return the runs of rows and of columns that a region reference among attributes selects.
+
+    HDF5 takes minutes to unpack one of 10^5 blocks, so that this is left until someone asks.
+    """
+    with lend(path) as loan:
+        reference = member(loan.file, owner).attrs[name]
+        space = h5py.h5r.get_region(reference, loan.file.id)
+        if space.get_simple_extent_ndims() != 2 or space.get_select_npoints() == 0:
+            return np.empty((0, 2), np.int64), np.empty((0, 2), np.int64)
+        return _selected(space)
 
 
 def _selected(space: h5py.h5s.SpaceID) -> tuple[Array, Array]:

@@ -95,6 +95,7 @@ class RawChunks:
         self._chunk: tuple[int, ...] = dataset.chunks
         grid = zip(dataset.shape, self._chunk, strict=True)
         self._total = prod(-(-size // edge) for size, edge in grid)
+        self._complete = dataset.id.get_num_chunks() == self._total
         self._asked = 0
         self._index: dict[tuple[int, ...], Any] | None = None
         self._guard = threading.Lock()
@@ -145,6 +146,11 @@ class RawChunks:
             return
         found = [(place, index.get(piece.start)) for place, piece in enumerate(pieces)]
         written = [(place, info) for place, info in found if info is not None]
+        yield from ((place, None, 0) for place, info in found if info is None)
+        if not CAN_PREAD:
+            for place, info in written:
+                yield place, *self._ask(info.chunk_offset)
+            return
         offsets = np.array([info.byte_offset for _, info in written], np.int64)
         sizes = np.array([info.size for _, info in written], np.int64)
         for run in runs(offsets, sizes):
@@ -155,29 +161,26 @@ class RawChunks:
                 place, info = written[member]
                 first = info.byte_offset - begin
                 yield place, fetched[first : first + info.size], info.filter_mask
-        yield from ((place, None, 0) for place, info in found if info is None)
 
     def _addresses(self, count: int) -> dict[tuple[int, ...], Any] | None:
         """Return where all chunks lie, or None while asking HDF5 for single ones is cheaper.
 
         HDF5 finds one chunk fast only to read it; to say where it lies it goes through them all.
+        Asked to read a chunk that was never written it gives whatever lay in memory, so that where
+        there are such chunks all are listed first.
         """
         with self._guard:
             self._asked += count
-            if self._index is None and CAN_PREAD and self._asked * INDEX_SHARE >= self._total:
+            many = CAN_PREAD and self._asked * INDEX_SHARE >= self._total
+            if self._index is None and (many or not self._complete):
                 listed: list[Any] = []
                 self._dataset.id.chunk_iter(listed.append)
                 self._index = {info.chunk_offset: info for info in listed}
-            return self._index
+            return self._index if CAN_PREAD or not self._complete else None
 
-    def _ask(self, start: tuple[int, ...]) -> tuple[Bytes | None, int]:
-        """Return the stored bytes of one chunk through HDF5, and its filter mask."""
-        try:
-            skipped, data = self._dataset.id.read_direct_chunk(start)
-        except (OSError, RuntimeError, ValueError):
-            if self._dataset.id.get_chunk_info_by_coord(start).byte_offset is None:
-                return None, 0
-            raise
+    def _ask(self, start: tuple[int, ...]) -> tuple[Bytes, int]:
+        """Return the stored bytes of one chunk that was written, and its filter mask."""
+        skipped, data = self._dataset.id.read_direct_chunk(start)
         return np.frombuffer(data, np.uint8), skipped
 
 

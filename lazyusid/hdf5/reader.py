@@ -18,6 +18,7 @@ from lazyusid.errors import Finding, LayoutError, SourceError, UsidError
 from lazyusid.hdf5.attributes import read_attributes
 from lazyusid.hdf5.filters import explain, pipeline_of, unknown
 from lazyusid.hdf5.handles import lend
+from lazyusid.hdf5.names import member
 from lazyusid.hdf5.source import HDF5Source, Mark, mark, open_source, storage_of
 from lazyusid.hdf5.validate import (
     ANCILLARIES,
@@ -29,7 +30,7 @@ from lazyusid.hdf5.validate import (
     strings,
     text,
 )
-from lazyusid.hdf5.walk import Walk, member, walk
+from lazyusid.hdf5.walk import Walk, walk
 from lazyusid.layout.coordinates import Naming, find_dimensions
 from lazyusid.layout.dimension import Dimension, Kind, unique_names
 from lazyusid.layout.folding import Folding
@@ -259,13 +260,9 @@ def open_dataset(path: str, name: str) -> HDF5Source:
     with lend(path) as loan:
         try:
             item = member(loan.file, name)
-            if isinstance(item, h5py.Dataset) and item.shape is not None:
+            if isinstance(item, h5py.Dataset):
                 return open_source(loan.file, name)
-            why = (
-                "it there is no such dataset"
-                if isinstance(item, h5py.Group)
-                else "it holds nothing"
-            )
+            why = "there is no such dataset"
         except KeyError:
             why = "there is no such dataset"
         except (TypeError, ValueError, OSError, RuntimeError) as error:

@@ -14,7 +14,8 @@ from lazyusid.hdf5.chunks import RawChunks, RawContiguous, Reader, ThroughHDF5
 from lazyusid.hdf5.disk import CAN_PREAD
 from lazyusid.hdf5.filters import Pipeline, decodable, pipeline_of, prepare
 from lazyusid.hdf5.handles import lend
-from lazyusid.hdf5.walk import address, member
+from lazyusid.hdf5.names import member
+from lazyusid.hdf5.walk import address
 from lazyusid.layout.sources import FieldSource
 from lazyusid.model import Storage
 from lazyusid.protocols import Array, BlockSource, Region, extent
@@ -214,7 +215,7 @@ def open_source(file: h5py.File, name: str, tables: tuple[Mark, ...] = ()) -> HD
     return HDF5Source(
         path,
         name,
-        dataset.shape,
+        (0,) if dataset.shape is None else dataset.shape,
         dataset.dtype,
         dataset.chunks,
         identify(dataset, stamp.inode, tables),
@@ -234,7 +235,7 @@ def through_h5py(source: BlockSource) -> BlockSource:
 def choose_engine(dataset: h5py.Dataset) -> tuple[Engine, str]:
     """Return how to read a dataset, and what keeps it from being read raw, "" where nothing."""
     layout, pipeline = layout_of(dataset), pipeline_of(dataset)
-    if dataset.shape == ():
+    if not dataset.shape:
         return "h5py", "scalar"
     if layout not in ("contiguous", "chunked"):
         return "h5py", f"{layout} layout"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import h5py
 
-from lazyusid.hdf5.attributes import decode
+from lazyusid.hdf5.names import decode
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,6 @@ class Walk:
             return self.addresses.get(address(target), "") if target is not None else ""
         except (ValueError, RuntimeError, OSError, KeyError, TypeError):
             return ""
-
-
-def member(file: h5py.File, path: str) -> h5py.HLObject:
-    """Return the object at a path as `walk` gives it; names that are no UTF-8 are latin-1."""
-    try:
-        return file[path]
-    except KeyError:
-        return file[path.encode("latin-1", "ignore")]
 
 
 def address(item: h5py.h5g.GroupID | h5py.h5d.DatasetID) -> int:

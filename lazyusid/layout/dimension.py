@@ -1,8 +1,8 @@
 """A named dimension with units and values; what is uniform and what is not."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -136,6 +136,29 @@ class Dimension:
     def __repr__(self) -> str:
         kind = f", kind={self.kind!r}" if self.kind else ""
         return f"Dimension({self.name!r}, {self.units!r}, {self.size}: {self.range}{kind})"
+
+
+def renamed(dimensions: Sequence[Dimension], names: Sequence[str]) -> tuple[Dimension, ...]:
+    """Return the dimensions of one side under other names, their coordinates' among them."""
+    new = {axis.name: name for axis, name in zip(dimensions, names, strict=True)}
+    return tuple(
+        Dimension(
+            new[axis.name],
+            axis.units,
+            axis.values,
+            axis.kind,
+            precision=axis.precision,
+            coordinates=tuple(
+                replace(
+                    further,
+                    name=new.get(further.name, further.name),
+                    dims=tuple(new.get(name, name) for name in further.dims),
+                )
+                for further in axis.coordinates
+            ),
+        )
+        for axis in dimensions
+    )
 
 
 def epsilon(dtype: np.dtype[Any]) -> float:

@@ -62,8 +62,8 @@ def tables(settings: Settings) -> list[Table]:
         files.warm(case.path)
         _add_plan(blocks, case)
         for work in wanted:
-            say(f"works: {case.name}, {work}")
             _add(table, case, work, who, settings.repeat)
+            say(f"works: {'  '.join(table.rows[-1])}")
     return [table, blocks] if table.rows else []
 
 

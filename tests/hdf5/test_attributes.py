@@ -1,6 +1,7 @@
 """HDF5 attributes become plain Python, whoever wrote them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,10 +17,10 @@ UTF8, LATIN1 = "µm".encode(), "µm".encode("latin-1")
 
 
 @pytest.fixture
-def file() -> Iterator[h5py.File]:
-    """A file in memory."""
-    with h5py.File("memory.h5", "w", driver="core", backing_store=False) as memory:
-        yield memory
+def file(tmp_path: Path) -> Iterator[h5py.File]:
+    """An empty file, open for writing."""
+    with h5py.File(tmp_path / "attributes.h5", "w") as written:
+        yield written
 
 
 def read(item: h5py.HLObject) -> dict[str, Any]:

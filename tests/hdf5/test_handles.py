@@ -205,7 +205,8 @@ def test_reading_beside_a_handle_of_this_process(
         assert_small(main)
         assert_array_equal(main.data.compute(), main.read())
         if mode == "r+":
-            file[name][:] = -1  # not flushed
+            dataset = file[name]  # HDF5 keeps what is written in memory as long as it is open
+            dataset[:] = -1
             assert (main.read() == -1).all()
             assert (main.data.compute() == -1).all()
     assert lent_count() == 0

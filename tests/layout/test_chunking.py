@@ -234,7 +234,7 @@ def test_an_edge_that_is_no_positive_integer_is_refused_in_words(request_: Any) 
     chunked=st.booleans(),
     max_bytes=st.sampled_from([1, 100, 10_000, DEFAULT_BYTES]),
 )
-def test_blocks_add_up_to_the_shape(
+def test_blocks_add_up_to_the_shape_and_can_be_asked_for_again(
     seed: int, kind: Any, other: Any, request_: str, chunked: bool, max_bytes: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -244,6 +244,7 @@ def test_blocks_add_up_to_the_shape(
     dims = tuple(f"D{axis}" for axis in range(len(folding.shape)))
     plan = plan_blocks(folding, dims, 4, chunks, request_, max_bytes)
     assert tuple(map(sum, plan.blocks)) == folding.shape == plan.shape
+    assert plan_blocks(folding, dims, 4, chunks, plan.blocks).blocks == plan.blocks
     assert plan.tasks == len(regions_of(plan.blocks))
     assert plan.block_bytes <= plan.nbytes
     assert all(edge > 0 for edges in plan.blocks for edge in edges)
@@ -331,7 +332,7 @@ boxes = st.lists(st.integers(1, 2000), min_size=1, max_size=3).map(tuple)
     columns=st.integers(1, 10**6),
     chunked=st.booleans(),
 )
-def test_blocks_stay_within_16_times_the_budget_or_the_chunk(
+def test_blocks_are_few_and_stay_within_16_times_the_budget_or_the_chunk(
     position: tuple[int, ...],
     spectroscopic: tuple[int, ...],
     itemsize: int,
@@ -342,6 +343,7 @@ def test_blocks_stay_within_16_times_the_budget_or_the_chunk(
     rows, columns = min(rows, prod(position)), min(columns, prod(spectroscopic))
     plan = plan_of(position, spectroscopic, itemsize, (rows, columns) if chunked else None)
     chunk = rows * columns * itemsize if chunked else 1
+    assert plan.tasks <= MAX_TASKS
     assert plan.block_bytes <= 16 * max(DEFAULT_BYTES, plan.nbytes // MAX_TASKS, chunk)
 
 
@@ -397,6 +399,12 @@ def test_arrays_without_elements_have_a_plan_all_the_same(
     assert plan.tasks >= 1
     assert plan.amplification >= 0
     assert "0 B" in repr(plan)
+
+
+def test_blocks_of_an_array_without_elements_can_be_asked_for_again() -> None:
+    plan = plan_of((0, 3), (4,), 4, None)
+    assert plan.blocks == ((0,), (3,), (4,))
+    assert plan_of((0, 3), (4,), 4, None, plan.blocks).blocks == plan.blocks
 
 
 # ---------------------------------------------------------------------------- words

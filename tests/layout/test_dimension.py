@@ -152,10 +152,10 @@ def test_an_axis_with_a_value_that_is_no_number_is_not_uniform(bad: float, place
     assert not Dimension("X", "m", values).uniform
 
 
-def test_one_point_is_a_line_of_unit_scale_and_none_is_no_line() -> None:
+def test_one_point_and_no_point_are_lines_of_unit_scale() -> None:
     assert Dimension("X", "m", [7.5]).line == (7.5, 1.0)
+    assert Dimension("X", "m", []).line == (0.0, 1.0)
     assert Dimension("X", "m", [np.nan]).line is None
-    assert Dimension("X", "m", []).line is None
 
 
 @pytest.mark.filterwarnings("error")

@@ -322,7 +322,17 @@ def test_a_fill_that_the_dtype_cannot_hold_is_refused(dtype: str, fill: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("dtype", "fill"), [("i2", np.nan), ("u1", -1), ("u1", 256), ("i2", 2**40), ("i2", "x")]
+    ("dtype", "fill"),
+    [
+        ("i2", np.nan),
+        ("u1", -1),
+        ("u1", 256),
+        ("i2", 2**40),
+        ("i2", "x"),
+        ("f4", "x"),
+        ("f4", 1e300),
+        ("f8", 1j),
+    ],
 )
 def test_a_fill_far_out_of_range_is_refused_as_clearly(dtype: str, fill: Any) -> None:
     with pytest.raises(LayoutError, match="fill="):
