@@ -299,8 +299,8 @@ def _given_blocks(shape: tuple[int, ...], request: tuple[int | tuple[int, ...], 
         raise ValueError(f"chunks={request}: {len(shape)} axes need {len(shape)} entries.")
     blocks = tuple(
         tuple(map(_edge, entry))
-        if isinstance(entry, tuple | list)
-        else _edges(size, _edge(entry, size))
+        if size and isinstance(entry, tuple | list)
+        else _edges(size, _edge(entry, size) if size else 1)
         for size, entry in zip(shape, request, strict=True)
     )
     if tuple(map(sum, blocks)) != shape:

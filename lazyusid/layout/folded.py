@@ -208,12 +208,17 @@ def filling(dtype: np.dtype[Any], fill: Fill = None) -> Array:
 
 def _given_fill(dtype: np.dtype[Any], fill: Fill) -> Array:
     try:
-        with np.errstate(invalid="ignore"):
-            value = np.full((), fill, dtype)
-        exact = dtype.kind not in "biu" or value.item() == fill
+        with np.errstate(all="ignore"):
+            given = np.asarray(fill)
+            loses = given.dtype.kind == "c" and dtype.kind != "c"
+            value = np.zeros((), dtype) if loses else np.full((), fill, dtype)
+        if dtype.kind in "biu":
+            loses = loses or value.item() != fill
+        elif dtype.kind in "fc":
+            loses = loses or bool(np.isinf(value) and not np.isinf(given))
     except (ValueError, TypeError, OverflowError):
-        exact = False
-    if not exact:
+        loses = True
+    if loses:
         raise LayoutError(f"fill={fill!r} is no {dtype}; give a value of the data's own dtype.")
     return value
 

@@ -97,19 +97,22 @@ def test_compounds_and_empty_and_unwritten_data_are_read(path: Path) -> None:
     assert (dataset(path, "/never").read() == -1).all()
 
 
-def test_a_dataset_of_nothing_says_so(path: Path) -> None:
+def test_a_dataset_of_nothing_is_empty_or_says_so(path: Path) -> None:
     nothing = dataset(path, "/nothing")
-    assert "nothing" in repr(nothing)
-    assert nothing.dtype == "f4"
+    assert "/nothing" in repr(nothing)
+    assert nothing.attrs == {}
     with suppress(SourceError):
         assert np.size(nothing.read()) == 0
 
 
-def test_a_type_that_numpy_has_not_is_a_source_error(path: Path) -> None:
+def test_a_type_that_numpy_has_not_is_a_source_error_when_it_is_read(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         space = h5py.h5s.create_simple((3,))
         h5py.h5d.create(file.id, b"times", h5py.h5t.UNIX_D32LE, space)
+        file["times"].attrs["mode"] = "DC"
     times = dataset(path, "/times")
+    assert "/times" in repr(times)
+    assert times.attrs == {"mode": "DC"}
     with pytest.raises(SourceError, match="times"):
         times.read()
 

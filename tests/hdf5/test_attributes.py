@@ -18,9 +18,9 @@ UTF8, LATIN1 = "µm".encode(), "µm".encode("latin-1")
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[h5py.File]:
-    """An empty file, open for writing."""
-    with h5py.File(tmp_path / "attributes.h5", "w") as written:
-        yield written
+    """A file that is open for writing."""
+    with h5py.File(tmp_path / "attributes.h5", "w") as made:
+        yield made
 
 
 def read(item: h5py.HLObject) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from lazyusid.hdf5.handles import lend, lent_count
 from tests.opening import assert_small, open_descriptors, open_with, run_python, write_small
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+locks = pytest.mark.skipif(sys.platform == "win32", reason="HDF5 locks no files on Windows")
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
@@ -238,6 +239,7 @@ def locked_by_another_process(path: str) -> Iterator[None]:
     assert child.returncode == 0
 
 
+@locks
 def test_a_file_locked_by_another_process_is_read_with_one_warning(path: str) -> None:
     with locked_by_another_process(path):
         with warnings.catch_warnings(record=True) as caught:
@@ -254,6 +256,7 @@ def test_a_file_locked_by_another_process_is_read_with_one_warning(path: str) ->
         file.attrs["appended"] = True
 
 
+@locks
 def test_every_open_of_a_locked_file_warns(path: str) -> None:
     with locked_by_another_process(path):
         for _ in range(2):
