@@ -189,6 +189,21 @@ class Contents:
     findings: tuple[Finding, ...]
 
 
+def strings(value: Any) -> list[str] | None:
+    """Return an attribute's value as a list of stripped text, or None where it is no text."""
+    if isinstance(value, str):
+        return [value.strip()]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return [part.strip() for part in value]
+    return None
+
+
+def text(value: Any) -> str:
+    """Return an attribute's value as one stripped text, "" where it is none."""
+    found = strings(value)
+    return found[0] if found else ""
+
+
 def ancestors(path: str) -> list[str]:
     """Return the groups above `path`, nearest first, ``"/"`` last.
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lazyusid.model import (
     Attributes,
@@ -13,6 +13,7 @@ from lazyusid.model import (
     ancestors,
     base,
     parent,
+    text,
 )
 
 _RESULTS_NAME = re.compile(r"^(?P<source>.+)-(?P<tool>.+)_(?P<number>\d+)$")
@@ -50,9 +51,8 @@ def tool_of(contents: Contents, main: Main) -> str:
     group = results_group(contents, main)
     if group is None:
         return ""
-    told = group.attrs.get("tool")
     named = split_results_name(base(group.path))
-    return told.strip() if isinstance(told, str) else named.tool if named else ""
+    return text(group.attrs.get("tool")) or (named.tool if named else "")
 
 
 def source_of(contents: Contents, main: Main) -> Main | None:
@@ -90,11 +90,17 @@ def metadata_of(contents: Contents, main: Main) -> Mapping[str, Attributes]:
 
 def params_of(contents: Contents, main: Main) -> Attributes:
     """Return every parameter from its nearest place: Main, groups outwards, then the source."""
-    source = source_of(contents, main)
-    found = dict(params_of(contents, source)) if source and source is not main else {}
-    for attrs in metadata_of(contents, main).values():
-        found.update(attrs)
-    return {**found, **main.attrs}
+    chain: list[Main] = []
+    step: Main | None = main
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = source_of(contents, step)
+    found: dict[str, Any] = {}
+    for place in reversed(chain):
+        for attrs in metadata_of(contents, place).values():
+            found.update(attrs)
+        found.update(place.attrs)
+    return found
 
 
 def linked_paths(contents: Contents, main: Main) -> dict[str, str]:

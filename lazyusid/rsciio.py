@@ -13,7 +13,7 @@ from lazyusid.api.main import MainDataset
 from lazyusid.errors import NotMainError, UsidError, warn
 from lazyusid.layout.chunking import Request
 from lazyusid.layout.dimension import Dimension
-from lazyusid.model import Attributes, ObjectReference, RegionReference, base, parent
+from lazyusid.model import Attributes, ObjectReference, RegionReference, base, parent, text
 
 Signal = dict[str, Any]
 AxisOrder = Literal["slowest_first", "file"]
@@ -265,8 +265,7 @@ def _version(main: MainDataset) -> str:
     """Return the pyUSID version that the nearest of Main, its groups and root names, or ""."""
     nearest_last = [*main.metadata.values(), main.attrs]
     named = [attrs["pyUSID_version"] for attrs in nearest_last if "pyUSID_version" in attrs]
-    last = named[-1] if named else ""
-    return str(last[0] if isinstance(last, list) and last else last)
+    return text(named[-1]) if named else ""
 
 
 def _parameters(main: MainDataset) -> Signal:

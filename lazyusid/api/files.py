@@ -102,7 +102,7 @@ class UsidFile(Mapping[str, MainDataset]):
     @property
     def raw(self) -> list[MainDataset]:
         """The Mains that are no results."""
-        return [main for main in self.values() if not main.tool]
+        return [main for main in self.values() if not main.is_result]
 
     @property
     def main(self) -> MainDataset:
@@ -145,7 +145,8 @@ class UsidFile(Mapping[str, MainDataset]):
             main
             for main in self.values()
             if name in (None, main.name)
-            and tool in (None, main.tool)
+            and (tool is None or (main.is_result if tool else not main.is_result))
+            and tool in (None, "", main.tool)
             and quantity in (None, main.quantity)
             and (dims is None or set(dims) == set(main.dims))
         ]

@@ -24,6 +24,7 @@ from lazyusid.provenance import (
     metadata_of,
     nearby_paths,
     params_of,
+    results_group,
     results_of,
     source_of,
     tool_of,
@@ -97,6 +98,11 @@ class MainDataset(MainArray):
     def params(self) -> Attributes:
         """Every parameter from its nearest place: Main, groups outwards, root, then the source."""
         return params_of(self._contents, self._main)
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it lies in a results group."""
+        return results_group(self._contents, self._main) is not None
 
     @property
     def tool(self) -> str:

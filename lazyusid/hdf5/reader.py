@@ -27,8 +27,6 @@ from lazyusid.hdf5.validate import (
     Facts,
     TableFacts,
     check,
-    strings,
-    text,
 )
 from lazyusid.hdf5.walk import Walk, walk
 from lazyusid.layout.coordinates import Naming, find_dimensions
@@ -44,6 +42,8 @@ from lazyusid.model import (
     RegionReference,
     Side,
     ancestors,
+    strings,
+    text,
 )
 
 UNFINISHED = "completed_positions"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lazyusid.errors import Finding, Severity
-from lazyusid.model import Attributes, ObjectReference, RegionReference
+from lazyusid.model import Attributes, ObjectReference, RegionReference, strings, text
 
 POSITION = ("Position_Indices", "Position_Values")
 SPECTROSCOPIC = ("Spectroscopic_Indices", "Spectroscopic_Values")
@@ -56,21 +56,6 @@ def check(facts: Facts) -> list[Finding]:
     if not any(finding.severity == "error" for finding in findings):
         findings += [finding for rule in _TABLE_RULES for finding in rule(facts)]
     return findings
-
-
-def strings(value: Any) -> list[str] | None:
-    """Return an attribute's value as a list of stripped text, or None where it is no text."""
-    if isinstance(value, str):
-        return [value.strip()]
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return [part.strip() for part in value]
-    return None
-
-
-def text(value: Any) -> str:
-    """Return an attribute's value as one stripped text, "" where it is none."""
-    found = strings(value)
-    return found[0] if found else ""
 
 
 def _rank(facts: Facts) -> Iterator[Finding]:
