@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lazyusid.errors import SourceError
 from lazyusid.hdf5.reader import open_dataset, read_item_attributes
 from lazyusid.hdf5.source import HDF5Source
 from lazyusid.layout.chunking import plan_source
@@ -72,4 +73,8 @@ class Dataset:
         return self.read(key)
 
     def __repr__(self) -> str:
-        return f"<lazyusid.Dataset {self.path!r} {self.shape} {self.dtype}>"
+        try:
+            told = f"{self.shape} {self.dtype}"
+        except SourceError:
+            told = "unreadable"
+        return f"<lazyusid.Dataset {self.path!r} {told}>"

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ class ParallelSource:
 
     def read_into(self, region: Region, out: Array) -> None:
         """Fill `out` with the elements of `region`, a block a thread."""
+        if out.size <= prod(self.block):
+            self.source.read_into(region, out)
+            return
         blocks = list(self._blocks(region))
         threads = min(len(blocks), _threads())
         if threads < 2:
