@@ -285,3 +285,10 @@ def test_the_check_tells_good_from_bad(check, good, bad):
 
 def test_the_package_was_found():
     assert "lazyusid/layout/grid.py" in PACKAGE
+
+
+def test_the_architecture_page_names_every_module() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    modules = [path.removeprefix("lazyusid/") for path in PACKAGE]
+    missing = [name for name in modules if not name.endswith("__init__.py") and name not in page]
+    assert missing == []
