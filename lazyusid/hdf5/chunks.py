@@ -15,7 +15,15 @@ from typing import Any, NamedTuple, Protocol
 import h5py
 import numpy as np
 
-from lazyusid.hdf5.disk import CAN_PREAD, Bytes, read_bytes, read_strided, runs, scratch
+from lazyusid.hdf5.disk import (
+    CAN_PREAD,
+    Bytes,
+    read_bytes,
+    read_strided,
+    runs,
+    scatter_rows,
+    scratch,
+)
 from lazyusid.hdf5.filters import DecodeError, Decoder, Pipeline
 from lazyusid.protocols import Array, Region, extent
 
@@ -112,6 +120,8 @@ class RawChunks:
         spare = spare_bytes.view(out.dtype).reshape(self._chunk)
         lines_up = out.shape[1:] == self._chunk[1:]
         pieces = self._pieces(region)
+        if not self._pipeline and size >= SMALL_BYTES and out.ndim == 2:
+            pieces = self._scatter(pieces, out, size)
         for place, stored, skipped in self._fetch(pieces):
             start, take, put, whole = pieces[place]
             straight = whole and lines_up
@@ -127,6 +137,18 @@ class RawChunks:
                 out[put] = chunk.view(out.dtype).reshape(self._chunk)[take]
             elif not straight:
                 out[put] = spare[take]
+
+    def _scatter(self, pieces: list[_Piece], out: Array, size: int) -> list[_Piece]:
+        """Read unfiltered chunks straight to where they belong; return those that are left."""
+        index = self._addresses(len(pieces)) if CAN_PREAD else None
+        left = []
+        for piece in pieces:
+            info = index.get(piece.start) if index and piece.whole else None
+            if info is None or info.size != size:
+                left.append(piece)
+            else:
+                scatter_rows(self._fd, info.byte_offset, out[piece.put].view(np.uint8))
+        return left
 
     def _pieces(self, region: Region) -> list[_Piece]:
         axes = []

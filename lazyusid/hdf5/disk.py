@@ -12,6 +12,8 @@ from lazyusid.layout.chunking import REQUEST_BYTES, SIEVE_BYTES
 Bytes = NDArray[np.uint8]
 
 CAN_PREAD = hasattr(os, "preadv")
+MAX_VECTORS = 1024
+"""Pieces of memory that POSIX lets one request fill."""
 
 
 class ShortRead(OSError):
@@ -34,6 +36,22 @@ def read_bytes(fd: int, offset: int, out: Bytes) -> None:
                 f"the file ends at byte {offset + done:,}, {len(view) - done:,} bytes too early"
             )
         done += count
+
+
+def scatter_rows(fd: int, offset: int, rows: Bytes) -> None:
+    """Fill rows that lie apart in memory, 2-D, with one run of bytes of the file.
+
+    Raises
+    ------
+    ShortRead
+        Where the file ends earlier.
+    """
+    for first in range(0, len(rows), MAX_VECTORS):
+        part = rows[first : first + MAX_VECTORS]
+        at = offset + first * rows.shape[1]
+        if os.preadv(fd, list(part), at) != part.size:
+            for place, row in enumerate(part):
+                read_bytes(fd, at + place * rows.shape[1], row)
 
 
 def runs(offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:

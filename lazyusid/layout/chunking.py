@@ -25,7 +25,7 @@ Blocks = tuple[tuple[int, ...], ...]
 Request = str | Mapping[str, int] | tuple[int | tuple[int, ...], ...]
 """``"auto"``, ``"spectra"``, ``"images"``, edges by name, or edges axis by axis; -1 is the axis."""
 
-DEFAULT_BYTES = 8 << 20
+DEFAULT_BYTES = 16 << 20
 MAX_TASKS = 10_000
 MAX_EXCESS = 16
 """How far blocks may exceed the bytes asked for to read less twice."""

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 import lazyusid
 from lazyusid import SourceError
 from lazyusid.hdf5.handles import lent_count
-from tests.opening import count_reads, open_with, write_small
+from tests.opening import count_reads, open_quietly, open_with, write_small
 
 CUBE = np.arange(24, dtype="i2").reshape(2, 3, 4)
 
@@ -115,6 +115,18 @@ def test_a_type_that_numpy_has_not_is_a_source_error_when_it_is_read(path: Path)
     assert times.attrs == {"mode": "DC"}
     with pytest.raises(SourceError, match="times"):
         times.read()
+
+
+def test_damaged_attributes_are_a_source_error(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["cube"].attrs["to_be_damaged"] = 1
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"to_be_damaged") - 8] = 99  # the version of the attribute's header
+    path.write_bytes(raw)
+    cube = open_quietly(path).datasets["/cube"]
+    with pytest.raises(SourceError, match="/cube"):
+        _ = cube.attrs
+    assert_array_equal(cube.read(), CUBE)
 
 
 def test_a_dataset_that_is_gone_is_a_source_error(path: Path) -> None:

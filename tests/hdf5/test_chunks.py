@@ -346,3 +346,20 @@ def test_an_eager_read_needs_little_more_memory_than_its_array(tmp_path):
     tracemalloc.stop()
     assert found.nbytes == 32 << 20
     assert peak <= 1.15 * found.nbytes
+
+
+@needs_pread
+def test_plain_chunks_are_read_straight_to_where_they_belong(tmp_path, monkeypatch):
+    """Whole chunks in one request each, without passing a buffer; cut ones as ever."""
+    path = tmp_path / "scan.h5"
+    data = values((2050, 24), "f4")
+    write_main(path, data, chunks=(1030, 8))
+    scattered = []
+
+    def counted(fd, offset, rows, scatter=disk.scatter_rows):
+        scattered.append(rows.shape)
+        scatter(fd, offset, rows)
+
+    monkeypatch.setattr(chunks, "scatter_rows", counted)
+    np.testing.assert_array_equal(lazyusid.open(path).main.read(), data)
+    assert scattered == [(1030, 32)] * 3

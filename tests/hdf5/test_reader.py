@@ -388,6 +388,35 @@ def test_a_timestamp_that_cannot_be_read_costs_no_main(tmp_path: Path) -> None:
     assert_small(file.main)
 
 
+def damage_attribute(path: Path, name: str) -> None:
+    """Spoil the version number in the header of an attribute of this name."""
+    raw = bytearray(path.read_bytes())
+    assert raw.count(name.encode()) == 1
+    raw[raw.index(name.encode()) - 8] = 99
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("place", ["/", "/Measurement_000", CHANNEL])
+def test_a_damaged_attribute_of_a_group_costs_no_main(tmp_path: Path, place: str) -> None:
+    write_small(path := tmp_path / "scan.h5")
+    with h5py.File(path, "r+") as file:
+        file[place].attrs["to_be_damaged"] = 1
+    damage_attribute(path, "to_be_damaged")
+    file = open_with(path, "attribute")
+    assert found(file) == [(place, "attribute", "warning")]
+    assert_small(file.main)
+    assert place in file.main.metadata
+
+
+def test_a_damaged_attribute_of_a_main_costs_no_other(tmp_path: Path) -> None:
+    write_small(path := tmp_path / "scan.h5", "/Good")
+    write_small(path, "/Bad", mode="a", attrs={"to_be_damaged": 1})
+    damage_attribute(path, "to_be_damaged")
+    file = open_quietly(path)
+    assert {where for where, _, _ in found(file)} == {"/Bad/Raw_Data"}
+    assert_small(file["/Good/Raw_Data"])
+
+
 def test_a_table_that_cannot_be_decoded_costs_its_main_only(tmp_path: Path) -> None:
     write_small(path := tmp_path / "scan.h5", "/Good")
     write_small(path, "/Bad", mode="a", table_chunks=4, table_compression="gzip")

@@ -367,7 +367,7 @@ def test_blocks_of_scans_that_are_no_raster_stay_within_16_times_the_budget(
     position = find_grid(index_table(grid_side((300, 300), scan=scan)))
     folding = Folding(position, raster((1000,)))
     plan = plan_blocks(folding, ("Y", "X", "Bias"), 8, chunks)
-    assert plan.nbytes > 80 * DEFAULT_BYTES
+    assert plan.nbytes > 40 * DEFAULT_BYTES
     assert plan.block_bytes <= 16 * DEFAULT_BYTES
 
 
