@@ -46,7 +46,8 @@ def find_dimensions(grid: Grid, values: Table, naming: Naming) -> tuple[Dimensio
     grid
         How the points of the side fill a box; with all its axes, a placeholder's too.
     values
-        The side's values table, read once, in slabs.
+        The side's values table, read in slabs; once, or twice where values depend on more than
+        their own dimension.
     naming
         Names and units of the table's columns.
     """

@@ -172,7 +172,8 @@ def fit_uniform(values: NDArray[np.float64], precision: float) -> tuple[float, f
     The line is the least-squares fit over the whole axis, so that rounding of single values
     averages out. Values count as a line if none is further from it than rounding to the stored
     precision explains (four units in the last place of the largest magnitude), or than a
-    thousandth of the step, whichever is larger; and if the line rises by more than that.
+    thousandth of the step, whichever is larger; and if the line rises by more than that. Of no
+    value at all the line is (0.0, 1.0).
 
     Parameters
     ----------
