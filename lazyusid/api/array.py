@@ -11,7 +11,7 @@ import numpy as np
 from lazyusid.api.options import Layout, Options, SideLayout
 from lazyusid.errors import LayoutError, SourceError, warn
 from lazyusid.hdf5.source import through_h5py
-from lazyusid.layout.chunking import BlockPlan, plan_blocks
+from lazyusid.layout.chunking import BlockPlan, Request, plan_blocks
 from lazyusid.layout.dimension import Coordinate, Dimension
 from lazyusid.layout.folded import FoldedSource, MeasuredSource, fold, unfold
 from lazyusid.layout.folding import Folding
@@ -188,11 +188,22 @@ class MainArray:
             self.dims,
             self.dtype.itemsize,
             self._matrix_chunks,
-            self._options.chunks,
+            self._request,
             block_bytes(),
             self._main.storage.stored,
             self._main.storage.engine,
         )
+
+    @property
+    def _request(self) -> Request:
+        """The blocks asked for, without the edges of dimensions that only other Mains have."""
+        asked = self._options.chunks
+        if not isinstance(asked, Mapping):
+            return asked
+        mains = self._contents.mains.values()
+        known = {axis.name for main in mains for axis in (*main.position, *main.spectroscopic)}
+        foreign = known - set(self.dims)
+        return {name: edge for name, edge in asked.items() if name not in foreign}
 
     @property
     def _matrix_chunks(self) -> tuple[int, int] | None:
@@ -289,6 +300,7 @@ class MainArray:
         LayoutError
             Where its shape is not that of the stored matrix.
         """
+        matrix = np.asarray(matrix)
         if matrix.shape != self._main.source.shape:
             raise LayoutError(
                 f"{self.path}: the matrix given has shape {matrix.shape}, the stored one "
@@ -308,4 +320,4 @@ class MainArray:
         LayoutError
             Where its shape is not that of `data`.
         """
-        return unfold(array, self._folded.folding, self._options.fill)
+        return unfold(np.asarray(array), self._folded.folding, self._options.fill)

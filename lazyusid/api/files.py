@@ -200,6 +200,8 @@ def open(
     UsidWarning
         Once for each rule of the format that the file breaks.
     """
+    if engine not in ("auto", "raw", "h5py"):
+        raise ValueError(f"engine={engine!r}: use 'auto', 'raw' or 'h5py'.")
     contents = read_contents(path)
     _warn(contents)
     return UsidFile(contents, Options(chunks, fill, keep_placeholders, mask_unfinished, engine))

@@ -24,8 +24,9 @@ def read_attributes(
     item: h5py.HLObject, resolve: Resolve
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return the attributes of a group or dataset, and name and reason of those unreadable."""
-    values, failed = {}, []
-    for raw in _names(item):
+    values: dict[str, Any] = {}
+    names, failed = _names(item)
+    for raw in names:
         name = decode(raw)
         try:
             value = item.attrs[raw]
@@ -39,9 +40,14 @@ def read_attributes(
     return values, failed
 
 
-def _names(item: h5py.HLObject) -> list[bytes]:
-    count = h5py.h5a.get_num_attrs(item.id)
-    return [h5py.h5a.open(item.id, index=index).name for index in range(count)]
+def _names(item: h5py.HLObject) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """Return the names of the attributes, and why there are no more where HDF5 gives up."""
+    names: list[bytes] = []
+    try:
+        h5py.h5a.iterate(item.id, names.append)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        return names, [("(further ones)", f"{type(error).__name__}: {error}")]
+    return names, []
 
 
 def plain(value: Any, resolve: Resolve) -> Any:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lazyusid.errors import Finding, LayoutError, SourceError, UsidError
+from lazyusid.errors import Finding, LayoutError, SourceError, UsidError, warn
 from lazyusid.hdf5.attributes import read_attributes
 from lazyusid.hdf5.filters import explain, pipeline_of, unknown
 from lazyusid.hdf5.handles import lend
@@ -273,10 +273,20 @@ def open_dataset(path: str, name: str) -> HDF5Source:
 def read_item_attributes(path: str, name: str) -> dict[str, Any]:
     """Return the attributes of any object of a file, as plain Python."""
     with lend(path) as loan:
-        found = walk(loan.file)
-        values, _ = read_attributes(
-            member(loan.file, name), lambda reference: found.resolve(loan.file, reference)
-        )
+        try:
+            found = walk(loan.file)
+            values, failed = read_attributes(
+                member(loan.file, name), lambda reference: found.resolve(loan.file, reference)
+            )
+            if failed:
+                told = "; ".join(f"{attribute}: {why}" for attribute, why in failed)
+                if not values:
+                    raise OSError(told)
+                warn(f"{path}:{name}: attributes that cannot be read: {told}")
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise SourceError(
+                f"{path}:{name}: its attributes cannot be read: {error}.", name, "attribute"
+            ) from error
         return values
 
 

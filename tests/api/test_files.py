@@ -385,6 +385,19 @@ def test_options_reach_results_sources_and_fields(path: Path) -> None:
     assert fit.refold(position="points").dims == ("position", "arb")
 
 
+def test_engines_read_the_same(path: Path) -> None:
+    mains = [open_with(path, engine=engine)[MAIN] for engine in ("auto", "raw", "h5py")]
+    for main in mains:
+        assert_small(main)
+        assert_array_equal(main.data.compute(), NUMBERS)
+    assert len({main.data.name for main in mains}) <= 2
+
+
+def test_an_engine_that_is_none_is_refused(path: Path) -> None:
+    with pytest.raises((ValueError, TypeError), match="fast"):
+        open_with(path, engine="fast")
+
+
 def test_a_damaged_main_is_told_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     write_small(path)
