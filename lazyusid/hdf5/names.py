@@ -12,9 +12,9 @@ def decode(text: bytes | str) -> str:
         return raw.decode("latin-1")
 
 
-def member(file: h5py.File, path: str) -> h5py.HLObject:
+def member(group: h5py.Group, path: str) -> h5py.HLObject:
     """Return the object at a path as `walk` gives it; names that are no UTF-8 are latin-1."""
     try:
-        return file[path]
+        return group[path]
     except KeyError:
-        return file[path.encode("latin-1", "ignore")]
+        return group[path.encode("latin-1", "ignore")]

@@ -42,6 +42,8 @@ from lazyusid.model import (
     RegionReference,
     Side,
     ancestors,
+    base,
+    parent,
     strings,
     text,
 )
@@ -97,11 +99,18 @@ class _Reader:
         return Contents(
             self.path,
             mains,
-            {path: Group(path, self.attributes(path)) for path in sorted(groups)},
+            self._groups(groups),
             tuple(self.walk.groups),
             tuple(path for path in self.walk.datasets if path not in mains),
             tuple(self.findings),
         )
+
+    def _groups(self, paths: set[str]) -> dict[str, Group]:
+        """Return groups with their attributes, each opened from its parent, "/" first."""
+        opened: dict[str, h5py.HLObject] = {"/": self.file["/"]}
+        for path in sorted(paths - {"/"}, key=lambda path: path.count("/")):
+            opened[path] = member(opened[parent(path)], base(path))
+        return {path: Group(path, self.attributes(path, item)) for path, item in opened.items()}
 
     def _mains(self) -> Iterator[Main]:
         for path in self.walk.datasets:
@@ -118,11 +127,12 @@ class _Reader:
             if main:
                 yield main
 
-    def attributes(self, path: str) -> dict[str, Any]:
+    def attributes(self, path: str, item: h5py.HLObject | None = None) -> dict[str, Any]:
         """Return an object's attributes, read once; those that cannot be are findings."""
         if path not in self.attrs:
             values, failed = read_attributes(
-                member(self.file, path), lambda reference: self.walk.resolve(self.file, reference)
+                member(self.file, path) if item is None else item,
+                lambda reference: self.walk.resolve(self.file, reference),
             )
             self.attrs[path] = values
             self.findings += [

@@ -148,7 +148,9 @@ def visit(
 
 def total(listed: Listed, threads: int, request: Fetch = fetch) -> Array:
     """Return the sum of all elements."""
-    return np.asarray(sum(visit(listed, lambda piece, part: part.sum(), threads, request)))
+    sums = visit(listed, lambda piece, part: part.sum(), threads, request)
+    wide = np.complex128 if np.dtype(listed.case.dtype).kind == "c" else np.float64
+    return np.asarray(np.sum(sums, dtype=wide))  # 65,536 small sums add up badly in float32
 
 
 def gather(listed: Listed, work: str, threads: int, request: Fetch = fetch) -> Array:
